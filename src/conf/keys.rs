@@ -1,0 +1,317 @@
+//! The one table of keys: name, default, meaning, and how the value reaches the Site.
+//!
+//! A test holds this table, the sample `etc/buzon/buzon.conf` and buzon.conf(5) together.
+
+use super::values::{Address, Network, duration, size, switch};
+use super::{Certificate, Role, Site};
+use std::path::{Path, PathBuf};
+
+/// One key of the configuration.
+pub struct Key {
+    /// The word before the value.
+    pub name: &'static str,
+    /// What holds when it is not said, as it would be written.
+    pub default: &'static str,
+    /// One line for `-n -v` and for errors.
+    pub meaning: &'static str,
+    pub(super) set: fn(&mut Site, &Words) -> Result<(), String>,
+}
+
+/// The words of one value, and the directory that relative paths are relative to.
+pub(super) struct Words<'a> {
+    pub text: &'a str,
+    pub directory: &'a Path,
+}
+
+impl Words<'_> {
+    fn list(&self) -> impl Iterator<Item = &str> {
+        self.text.split_whitespace().filter(|word| *word != "none")
+    }
+
+    fn one(&self) -> Result<&str, String> {
+        match self.text.split_whitespace().collect::<Vec<_>>()[..] {
+            [word] => Ok(word),
+            _ => Err("takes one word".into()),
+        }
+    }
+
+    fn read<T>(&self, read: fn(&str) -> Option<T>, form: &str) -> Result<T, String> {
+        let word = self.one()?;
+        read(word).ok_or_else(|| format!("'{word}' is not {form}"))
+    }
+
+    fn all<T>(&self, read: fn(&str) -> Option<T>, form: &str) -> Result<Vec<T>, String> {
+        self.list()
+            .map(|word| read(word).ok_or_else(|| format!("'{word}' is not {form}")))
+            .collect()
+    }
+
+    fn path(&self) -> Result<PathBuf, String> {
+        self.one().map(|word| self.directory.join(word))
+    }
+
+    fn switch(&self) -> Result<bool, String> {
+        self.read(switch, "'yes' or 'no'")
+    }
+
+    fn size(&self) -> Result<u64, String> {
+        self.read(size, "a size such as 4096, 50M or 2G")
+    }
+
+    fn duration(&self) -> Result<std::time::Duration, String> {
+        self.read(duration, "a time such as 30s, 5m or 4d")
+    }
+
+    fn count(&self) -> Result<usize, String> {
+        self.read(|word| word.parse().ok().filter(|n| *n > 0), "a number above 0")
+    }
+}
+
+fn listen(site: &mut Site, role: Role, words: &Words) -> Result<(), String> {
+    let addresses =
+        words.all(Address::parse, "an address and port such as *:25, 192.0.2.1:25 or [::1]:25")?;
+    site.listen.retain(|(other, _)| *other != role);
+    site.listen.extend(addresses.into_iter().map(|address| (role, address)));
+    Ok(())
+}
+
+/// A host or domain name, in lower case (RFC 5321 §4.1.2: Domain).
+fn domain(word: &str) -> Option<String> {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || !c.is_ascii())
+    };
+    (word.len() <= crate::limits::DOMAIN && word.split('.').all(label))
+        .then(|| word.to_ascii_lowercase())
+}
+
+/// Every key, in the order of buzon.conf(5).
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "hostname",
+        default: "localhost",
+        meaning: "the name in greetings, replies and Received fields",
+        set: |site, words| {
+            site.hostname = words.read(domain, "a host name")?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "domains",
+        default: "localhost",
+        meaning: "the domains whose mail is ours",
+        set: |site, words| {
+            site.domains = words.all(domain, "a domain name")?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "accept_mail",
+        default: "yes",
+        meaning: "no: answer 521, this host takes no mail (RFC 7504)",
+        set: |site, words| Ok(site.accept_mail = words.switch()?),
+    },
+    Key {
+        name: "mail_owner",
+        default: "buzon",
+        meaning: "the account that owns all mail; root becomes it",
+        set: |site, words| Ok(site.mail_owner = words.one()?.into()),
+    },
+    Key {
+        name: "users",
+        default: "users",
+        meaning: "the users file, see buzon-users(5)",
+        set: |site, words| Ok(site.users = words.path()?),
+    },
+    Key {
+        name: "aliases",
+        default: "aliases",
+        meaning: "the aliases file, see buzon-aliases(5)",
+        set: |site, words| Ok(site.aliases = words.path()?),
+    },
+    Key {
+        name: "home",
+        default: "/var/lib/buzon/%u",
+        meaning: "the home of users whose entry names none; %u is the user",
+        set: |site, words| {
+            site.home = words.path()?.to_string_lossy().into_owned();
+            Ok(())
+        },
+    },
+    Key {
+        name: "mailbox",
+        default: "maildir:~/Maildir",
+        meaning: "the mailbox of a user; ~ is the home, %u the user",
+        set: |site, words| {
+            let word = words.one()?;
+            let path = word
+                .strip_prefix("maildir:")
+                .filter(|path| path.starts_with("~/") || path.starts_with('/'));
+            let path =
+                path.ok_or_else(|| format!("'{word}' is not a mailbox such as maildir:~/Maildir"))?;
+            site.mailbox = path.into();
+            Ok(())
+        },
+    },
+    Key {
+        name: "spool",
+        default: "/var/spool/buzon",
+        meaning: "the directory for letters that are being received",
+        set: |site, words| Ok(site.spool = words.path()?),
+    },
+    Key {
+        name: "run",
+        default: "/run/buzon",
+        meaning: "the directory for pid files",
+        set: |site, words| Ok(site.run = words.path()?),
+    },
+    Key {
+        name: "smtp",
+        default: "*:25",
+        meaning: "where smtpd listens for other hosts",
+        set: |site, words| listen(site, Role::Smtp, words),
+    },
+    Key {
+        name: "submission",
+        default: "*:587",
+        meaning: "where smtpd listens for users who log in (RFC 6409)",
+        set: |site, words| listen(site, Role::Submission, words),
+    },
+    Key {
+        name: "submissions",
+        default: "*:465",
+        meaning: "the same with TLS from the first octet (RFC 8314)",
+        set: |site, words| listen(site, Role::Submissions, words),
+    },
+    Key {
+        name: "pop3",
+        default: "*:110",
+        meaning: "where pop3d listens",
+        set: |site, words| listen(site, Role::Pop3, words),
+    },
+    Key {
+        name: "pop3s",
+        default: "*:995",
+        meaning: "the same with TLS from the first octet (RFC 8314)",
+        set: |site, words| listen(site, Role::Pop3s, words),
+    },
+    Key {
+        name: "certificate",
+        default: "none",
+        meaning: "PEM files: chain and key; more lines for more names (SNI)",
+        set: |site, words| {
+            match words.list().collect::<Vec<_>>()[..] {
+                [] => site.certificates.clear(),
+                [chain, key] => site.certificates.push(Certificate {
+                    chain: words.directory.join(chain),
+                    key: words.directory.join(key),
+                }),
+                _ => return Err("takes two files: the chain and the key".into()),
+            }
+            Ok(())
+        },
+    },
+    Key {
+        name: "clear_text_login",
+        default: "none",
+        meaning: "networks whose clients may log in without TLS",
+        set: |site, words| {
+            site.clear_text_login = words.all(Network::parse, "a network such as 127.0.0.0/8")?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "max_connections",
+        default: "1000",
+        meaning: "connections of each daemon in all",
+        set: |site, words| Ok(site.max_connections = words.count()?),
+    },
+    Key {
+        name: "max_connections_per_address",
+        default: "50",
+        meaning: "connections of each daemon from one address",
+        set: |site, words| Ok(site.max_connections_per_address = words.count()?),
+    },
+    Key {
+        name: "message_size",
+        default: "50M",
+        meaning: "the largest letter, octets (RFC 1870)",
+        set: |site, words| Ok(site.message_size = words.size()?),
+    },
+    Key {
+        name: "quota",
+        default: "0",
+        meaning: "octets a mailbox may hold, 0 for no limit",
+        set: |site, words| Ok(site.quota = words.size()?),
+    },
+    Key {
+        name: "recipient_delimiter",
+        default: "+",
+        meaning: "what divides luis+lista in user and detail, or none",
+        set: |site, words| {
+            site.recipient_delimiter = match words.one()? {
+                "none" => None,
+                word if word.chars().count() == 1 => word.chars().next(),
+                word => return Err(format!("'{word}' is not one character or none")),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "vrfy",
+        default: "no",
+        meaning: "VRFY tells who exists (RFC 5321 §7.3)",
+        set: |site, words| Ok(site.vrfy = words.switch()?),
+    },
+    Key {
+        name: "expn",
+        default: "no",
+        meaning: "EXPN lists the members of an alias (RFC 5321 §7.3)",
+        set: |site, words| Ok(site.expn = words.switch()?),
+    },
+    Key {
+        name: "apop",
+        default: "no",
+        meaning: "the POP3 greeting carries a stamp for APOP (RFC 1939 §7)",
+        set: |site, words| Ok(site.apop = words.switch()?),
+    },
+    Key {
+        name: "old_verbs",
+        default: "no",
+        meaning: "LAST, as in RFC 1460",
+        set: |site, words| Ok(site.old_verbs = words.switch()?),
+    },
+    Key {
+        name: "deliver_wait",
+        default: "10s",
+        meaning: "how long a delivery waits for locks and disks",
+        set: |site, words| Ok(site.deliver_wait = words.duration()?),
+    },
+    Key {
+        name: "smtp_timeout",
+        default: "5m",
+        meaning: "silence after which smtpd hangs up (RFC 5321 §4.5.3.2.7)",
+        set: |site, words| Ok(site.smtp_timeout = words.duration()?),
+    },
+    Key {
+        name: "pop3_timeout",
+        default: "10m",
+        meaning: "silence after which pop3d hangs up (RFC 1939 §3)",
+        set: |site, words| Ok(site.pop3_timeout = words.duration()?),
+    },
+    Key {
+        name: "failure_delay",
+        default: "2s",
+        meaning: "the pause after a failed login",
+        set: |site, words| Ok(site.failure_delay = words.duration()?),
+    },
+    Key {
+        name: "login_delay",
+        default: "0s",
+        meaning: "the time between two POP3 logins of a user (RFC 2449 §6.5)",
+        set: |site, words| Ok(site.login_delay = words.duration()?),
+    },
+];

@@ -1,0 +1,132 @@
+//! The configuration: `key value` lines become a `Site`.
+//!
+//! `keys` is the one table of what may be said; `file` reads lines and finds faults; `values`
+//! turns words into durations, sizes, networks. A Site never changes: SIGHUP makes another. The
+//! users, aliases and lists are no part of it. The format: buzon.conf(5).
+
+mod file;
+mod keys;
+mod values;
+
+pub use file::{Error, Setting, load};
+pub use keys::{KEYS, Key};
+pub use values::{Address, Network};
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a listening socket serves; the name is also the one systemd gives an inherited socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// RFC 5321, port 25.
+    Smtp,
+    /// RFC 6409, port 587.
+    Submission,
+    /// RFC 8314 §3.3, port 465: TLS from the first octet.
+    Submissions,
+    /// RFC 1939, port 110.
+    Pop3,
+    /// RFC 8314 §3.3, port 995: TLS from the first octet.
+    Pop3s,
+}
+
+impl Role {
+    /// The name in the configuration, in logs and in `LISTEN_FDNAMES`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Smtp => "smtp",
+            Role::Submission => "submission",
+            Role::Submissions => "submissions",
+            Role::Pop3 => "pop3",
+            Role::Pop3s => "pop3s",
+        }
+    }
+
+    /// Whether TLS begins with the connection (RFC 8314 §3).
+    pub fn implicit_tls(self) -> bool {
+        matches!(self, Role::Submissions | Role::Pop3s)
+    }
+}
+
+/// A certificate chain and its key, PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The chain, the server's own certificate first.
+    pub chain: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// One site: everything the configuration says, with defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Where each value came from, for `-n -v`.
+    pub settings: Vec<Setting>,
+    /// The name in greetings, replies and trace fields.
+    pub hostname: String,
+    /// Domains whose mail is ours, in lower case.
+    pub domains: Vec<String>,
+    /// Whether this host takes mail at all (RFC 7504).
+    pub accept_mail: bool,
+    /// The account that owns all mail; daemons started by root become it.
+    pub mail_owner: String,
+    /// The users file.
+    pub users: PathBuf,
+    /// The aliases file.
+    pub aliases: PathBuf,
+    /// Home of users whose entry names none; `%u` is the user's name.
+    pub home: String,
+    /// The mailbox, after `maildir:`; `~` is the user's home, `%u` the name.
+    pub mailbox: String,
+    /// Directory for letters that are being received.
+    pub spool: PathBuf,
+    /// Directory for pid files.
+    pub run: PathBuf,
+    /// Addresses to listen on, with their roles.
+    pub listen: Vec<(Role, Address)>,
+    /// Certificates; the first is for clients that name no server.
+    pub certificates: Vec<Certificate>,
+    /// Networks that may log in without TLS.
+    pub clear_text_login: Vec<Network>,
+    /// Connections in all, each daemon.
+    pub max_connections: usize,
+    /// Connections from one address.
+    pub max_connections_per_address: usize,
+    /// The largest letter, octets.
+    pub message_size: u64,
+    /// Octets a mailbox may hold; 0 is no limit.
+    pub quota: u64,
+    /// What divides `luis+lista` in user and detail.
+    pub recipient_delimiter: Option<char>,
+    /// VRFY tells who exists.
+    pub vrfy: bool,
+    /// EXPN lists the members of an alias.
+    pub expn: bool,
+    /// The POP3 greeting carries a stamp for APOP.
+    pub apop: bool,
+    /// LAST of RFC 1460.
+    pub old_verbs: bool,
+    /// How long a delivery waits for locks and disks.
+    pub deliver_wait: Duration,
+    /// RFC 5321 §4.5.3.2.7: silence after which smtpd hangs up.
+    pub smtp_timeout: Duration,
+    /// RFC 1939 §3: silence after which pop3d hangs up.
+    pub pop3_timeout: Duration,
+    /// The pause after a failed login.
+    pub failure_delay: Duration,
+    /// RFC 2449 §6.5: seconds between two POP3 logins of a user.
+    pub login_delay: Duration,
+}
+
+impl Site {
+    /// Whether this is one of our domains.
+    pub fn is_local(&self, domain: &str) -> bool {
+        self.domains.iter().any(|ours| ours.eq_ignore_ascii_case(domain))
+    }
+
+    /// Whether a peer may log in without TLS; whoever sits at stdin may.
+    pub fn may_log_in_clear(&self, peer: Option<IpAddr>) -> bool {
+        peer.is_none_or(|peer| self.clear_text_login.iter().any(|network| network.contains(peer)))
+    }
+}

@@ -1,0 +1,59 @@
+//! Whatever a peer can make grow, and what stops it.
+//!
+//! Sizes are octets, times are given as `Duration`. What an administrator may want to change is a
+//! key of buzon.conf(5) instead and stands in `conf/keys.rs`.
+
+use std::time::Duration;
+
+/// RFC 5321 §4.5.3.1.4 asks for 512, extensions add to it, and RFC 4954 §4 asks for 12,288 in the
+/// lines of an AUTH exchange: one number serves them all.
+pub const SMTP_LINE: usize = 12_288;
+/// RFC 5321 §4.5.3.1.1: the local-part of an address.
+pub const LOCAL_PART: usize = 64;
+/// RFC 5321 §4.5.3.1.2: a domain name or number.
+pub const DOMAIN: usize = 255;
+/// RFC 5321 §4.5.3.1.3: a reverse-path or forward-path, punctuation included.
+pub const PATH: usize = 256;
+/// RFC 5321 §4.5.3.1.8 asks for 100; mailing lists come with more.
+pub const RECIPIENTS: usize = 1_000;
+/// RFC 5321 §6.3: Received fields that mean a loop.
+pub const HOPS: usize = 100;
+/// A letter up to this size is held in memory while it comes in, beyond it in the spool.
+pub const LETTER_IN_MEMORY: usize = 256 * 1024;
+/// The header section of a letter, beyond which fields are no longer looked at.
+pub const HEADER: usize = 1024 * 1024;
+/// Writing one letter to all its local recipients.
+pub const DELIVERY: Duration = Duration::from_secs(60);
+
+/// RFC 2449 §4 allows 255 octets a command; SASL answers (RFC 5034 §4) may be as long as in SMTP.
+pub const POP3_LINE: usize = 12_288;
+
+/// Errors after which replies come slower, and how much slower each.
+pub const ERRORS_SLOW: usize = 10;
+/// The pause before each reply once a session made `ERRORS_SLOW` errors.
+pub const ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// Errors after which a session is ended.
+pub const ERRORS: usize = 20;
+
+/// Sessions under way get so long to finish after SIGTERM.
+pub const STOP: Duration = Duration::from_secs(30);
+/// A TLS handshake must be done within this.
+pub const HANDSHAKE: Duration = Duration::from_secs(60);
+/// The read buffer of a session; given back while it is idle.
+pub const READ_BUFFER: usize = 4 * 1024;
+/// The stack of a session's thread.
+pub const STACK: usize = 256 * 1024;
+
+/// Password computations at once, since yescrypt takes 16 MiB for each.
+pub const CRYPTS: usize = 4;
+/// Password computations that may wait for their turn; beyond, logins are told to try again.
+pub const CRYPTS_WAITING: usize = 1_000;
+/// Addresses remembered for their failed logins.
+pub const FAILURES: usize = 10_000;
+
+/// RFC 5321 §3.9: names that one alias may come to, loops included.
+pub const ALIAS_EXPANSIONS: usize = 1_000;
+/// The users file, the aliases file and the configuration are not read beyond this.
+pub const TABLE_FILE: u64 = 64 * 1024 * 1024;
+/// RFC 1939 §7 allows 70 octets for a unique-id.
+pub const UNIQUE_ID: usize = 70;

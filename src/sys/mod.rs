@@ -1,0 +1,13 @@
+//! The kernel and libc: users, locks, durable files, sockets, signals, threads, the log.
+//!
+//! The only place of `unsafe`; what it offers is shaped like our needs, and no libc type leaves.
+
+pub mod crypt;
+pub mod dir;
+pub mod file;
+pub mod lock;
+
+/// The name of this host, as gethostname(2) tells it.
+pub fn hostname() -> Option<String> {
+    nix::unistd::gethostname().ok()?.into_string().ok().filter(|name| !name.is_empty())
+}
