@@ -2,10 +2,13 @@
 //!
 //! The only place of `unsafe`; what it offers is shaped like our needs, and no libc type leaves.
 
+pub mod cached;
+pub mod certificate;
 pub mod crypt;
 pub mod dir;
 pub mod file;
 pub mod lock;
+pub mod terminal;
 
 /// The name of this host, as gethostname(2) tells it.
 pub fn hostname() -> Option<String> {
