@@ -6,6 +6,8 @@ pub mod crypt;
 pub mod dir;
 pub mod file;
 pub mod lock;
+#[allow(unsafe_code)]
+pub mod process;
 
 /// The name of this host, as gethostname(2) tells it.
 pub fn hostname() -> Option<String> {
