@@ -57,3 +57,5 @@ pub const ALIAS_EXPANSIONS: usize = 1_000;
 pub const TABLE_FILE: u64 = 64 * 1024 * 1024;
 /// RFC 1939 §7 allows 70 octets for a unique-id.
 pub const UNIQUE_ID: usize = 70;
+/// The read buffer while a letter comes in.
+pub const TEXT_BUFFER: usize = 64 * 1024;

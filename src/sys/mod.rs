@@ -2,12 +2,18 @@
 //!
 //! The only place of `unsafe`; what it offers is shaped like our needs, and no libc type leaves.
 
+pub mod clock;
 pub mod crypt;
 pub mod dir;
 pub mod file;
 pub mod lock;
-#[allow(unsafe_code)]
+pub mod log;
+pub mod poll;
 pub mod process;
+pub mod program;
+pub mod signal;
+pub mod socket;
+pub mod thread;
 
 /// The name of this host, as gethostname(2) tells it.
 pub fn hostname() -> Option<String> {

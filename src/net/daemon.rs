@@ -1,0 +1,407 @@
+//! The life of a daemon: options, configuration, sockets, identity, signals, the end.
+//!
+//! What differs between daemons is a `Daemon` value. Everything happens in this order: read the
+//! configuration and the certificates, bind, become the mail owner, detach, tell that we are
+//! ready, accept; at SIGHUP read again for new sessions, at SIGTERM let sessions end.
+
+use super::conn::Conn;
+use super::listen::{self, Full, Table};
+use super::stream::{Plain, Stream};
+use super::tls::{self, Acceptor};
+use super::transcript::Transcript;
+use crate::conf::{self, Address, Role, Site};
+use crate::limits;
+use crate::sys::signal::Signal;
+use crate::sys::{clock, file, log as logging, poll, process, socket, thread};
+use getopts::Options;
+use std::ffi::CStr;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What makes one daemon different from another.
+pub struct Daemon {
+    /// Its name in logs and of its pid file.
+    pub name: &'static CStr,
+    /// What it serves; the first is for standard input.
+    pub roles: &'static [Role],
+    /// Serves one session to its end.
+    pub serve: Box<dyn Fn(Session) + Send + Sync>,
+    /// The line that refuses a connection, line end included.
+    pub refuse: fn(&Site, Full) -> String,
+}
+
+/// One connection, and what its session needs.
+pub struct Session {
+    /// The configuration it began with, and keeps.
+    pub site: Arc<Site>,
+    /// The connection.
+    pub conn: Conn,
+    /// What the socket is for.
+    pub role: Role,
+    /// Its name in the log.
+    pub id: String,
+    /// Where it may be written down.
+    pub transcript: Transcript,
+}
+
+/// sysexits(3).
+mod exit {
+    pub const OK: u8 = 0;
+    pub const USAGE: u8 = 64;
+    pub const NO_USER: u8 = 67;
+    pub const UNAVAILABLE: u8 = 69;
+    pub const OS_ERROR: u8 = 71;
+    pub const CONFIG: u8 = 78;
+}
+
+/// What new sessions begin with: replaced whole at SIGHUP.
+#[derive(Clone)]
+struct Current {
+    site: Arc<Site>,
+    acceptor: Option<Acceptor>,
+}
+
+#[derive(Default)]
+struct Flags {
+    file: Option<PathBuf>,
+    check: bool,
+    foreground: bool,
+    verbose: bool,
+    standard_input: bool,
+    transcript: bool,
+}
+
+type Listener = (Role, TcpListener);
+
+/// Runs a daemon with its arguments, and returns its exit code.
+pub fn run(daemon: Daemon, args: impl Iterator<Item = String>) -> u8 {
+    start(daemon, args).err().unwrap_or(exit::OK)
+}
+
+fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
+    let flags = flags(&daemon, args)?;
+    let current = read(flags.file.as_deref()).map_err(|fault| tell(&fault, exit::CONFIG))?;
+    if flags.check {
+        show(&current.site, flags.verbose);
+        return Ok(());
+    }
+    process::share_heap();
+    let target = logging::Target::choose(flags.foreground);
+    if flags.standard_input {
+        logging::start(daemon.name, target, flags.verbose);
+        become_owner(&current.site, true)?;
+        return standard_input(&daemon, current, &flags);
+    }
+    let listeners = listeners(&daemon, &current.site, flags.file.as_deref())?;
+    let loopback = listeners
+        .iter()
+        .all(|(_, listener)| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()));
+    become_owner(&current.site, loopback)?;
+    let detached = if flags.foreground { None } else { Some(process::detach()?) };
+    logging::start(daemon.name, target, flags.verbose);
+    let ready = || {
+        let pid_file = write_pid(&daemon, &current.site);
+        for (role, listener) in &listeners {
+            let address = listener.local_addr().map_or(String::new(), |a| a.to_string());
+            log::info!("listening role={} address={address}", role.name());
+        }
+        if let Some(detached) = detached {
+            detached.tell(exit::OK);
+        }
+        pid_file
+    };
+    let signals = (|| Ok((Signal::stop()?, Signal::reload()?)))();
+    let signals = signals.map_err(|error: io::Error| tell(&error.to_string(), exit::OS_ERROR))?;
+    let pid_file = ready();
+    accept_all(daemon, current.clone(), &flags, listeners, signals);
+    let _ = std::fs::remove_file(pid_file);
+    Ok(())
+}
+
+fn flags(daemon: &Daemon, args: impl Iterator<Item = String>) -> Result<Flags, u8> {
+    let mut options = Options::new();
+    options.optopt("f", "", "configuration (default /etc/buzon/buzon.conf)", "FILE");
+    options.optflag("n", "", "check the configuration and exit; with -v, print every value");
+    options.optflag("d", "", "stay in the foreground, log to standard error");
+    options.optflag("v", "", "log more");
+    options.optflag("i", "", "serve one session on standard input and output");
+    options.optflag("t", "", "write every session to standard error, with states and rules");
+    let parsed = options.parse(args.skip(1)).map_err(|fault| fault.to_string());
+    let parsed = parsed.and_then(|matches| match matches.free.first() {
+        Some(word) => Err(format!("'{word}': no argument is expected")),
+        None => Ok(matches),
+    });
+    let matches = parsed.map_err(|fault| {
+        let usage = format!("usage: {} [-dintv] [-f file]", daemon.name.to_string_lossy());
+        tell(&format!("{fault}\n{}", options.usage(&usage).trim_end()), exit::USAGE)
+    })?;
+    let default = Path::new("/etc/buzon/buzon.conf");
+    let file = matches.opt_str("f").map(PathBuf::from);
+    Ok(Flags {
+        file: file.or_else(|| default.exists().then(|| default.into())),
+        check: matches.opt_present("n"),
+        foreground: matches.opt_present("d"),
+        verbose: matches.opt_present("v"),
+        standard_input: matches.opt_present("i"),
+        transcript: matches.opt_present("t"),
+    })
+}
+
+fn read(file: Option<&Path>) -> Result<Current, String> {
+    let site = conf::load(file).map_err(|error| error.to_string())?;
+    let acceptor = tls::acceptor(&site)?;
+    Ok(Current { site: Arc::new(site), acceptor })
+}
+
+fn show(site: &Site, verbose: bool) {
+    if !verbose {
+        println!("configuration OK");
+    }
+    for setting in site.settings.iter().filter(|_| verbose) {
+        let from = setting.line.map_or("default".into(), |line| format!("line {line}"));
+        println!("{:<28} {:<32} # {from}", setting.key, setting.value);
+    }
+}
+
+/// Inherited sockets with a name of ours, or else those of the configuration.
+fn listeners(daemon: &Daemon, site: &Site, file: Option<&Path>) -> Result<Vec<Listener>, u8> {
+    let inherited = socket::inherited().map_err(|e| tell(&e.to_string(), exit::OS_ERROR))?;
+    let named = |name: &str| daemon.roles.iter().find(|role| role.name() == name).copied();
+    let mut listeners: Vec<Listener> = inherited
+        .into_iter()
+        .filter_map(|(listener, name)| named(&name).map(|role| (role, listener)))
+        .collect();
+    if listeners.is_empty() {
+        for (role, address) in &site.listen {
+            if daemon.roles.contains(role) {
+                bind(*role, *address, file, &mut listeners)?;
+            }
+        }
+    }
+    if listeners.is_empty() {
+        return Err(tell("nowhere to listen: the configuration names no address", exit::CONFIG));
+    }
+    for (_, listener) in &listeners {
+        listener.set_nonblocking(true).map_err(|e| tell(&e.to_string(), exit::OS_ERROR))?;
+    }
+    Ok(listeners)
+}
+
+fn bind(
+    role: Role,
+    address: Address,
+    file: Option<&Path>,
+    listeners: &mut Vec<Listener>,
+) -> Result<(), u8> {
+    for at in address.sockets() {
+        match socket::listener(at) {
+            Ok(listener) => listeners.push((role, listener)),
+            Err(error) if matches!(address, Address::Any(_)) && socket::is_unsupported(&error) => {}
+            Err(error) => {
+                let file = file.unwrap_or(Path::new("/etc/buzon/buzon.conf")).display();
+                let cure = match error.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        "another server is there ('ss -ltnp' shows it): \
+                        stop it, or change"
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        "ports below 1024 are root's: \
+                        start as root, or change"
+                    }
+                    _ => "change",
+                };
+                let fault = format!("{at}: {error}; {cure} '{}' in {file}", role.name());
+                return Err(tell(&fault, exit::UNAVAILABLE));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Root becomes the mail owner; root without one serves this host only.
+fn become_owner(site: &Site, loopback: bool) -> Result<(), u8> {
+    if !process::is_root() {
+        return Ok(());
+    }
+    let failed = |error: io::Error| tell(&format!("{}: {error}", site.mail_owner), exit::OS_ERROR);
+    match process::account(&site.mail_owner).map_err(failed)? {
+        Some(account @ (1.., _)) => {
+            for directory in [&site.run, &site.spool] {
+                if std::fs::create_dir_all(directory).is_ok() {
+                    process::give(directory, account).map_err(failed)?;
+                }
+            }
+            process::become_account(&site.mail_owner).map_err(failed)?;
+            Ok(())
+        }
+        _ if loopback => Ok(()),
+        _ => {
+            let fault = format!(
+                "there is no account '{}' to become, and root serves loopback only: \
+                 make it with 'useradd -r {}', or name another by mail_owner",
+                site.mail_owner, site.mail_owner
+            );
+            Err(tell(&fault, exit::NO_USER))
+        }
+    }
+}
+
+fn write_pid(daemon: &Daemon, site: &Site) -> PathBuf {
+    let path = site.run.join(format!("{}.pid", daemon.name.to_string_lossy()));
+    let _ = std::fs::create_dir_all(&site.run);
+    let pid = format!("{}\n", std::process::id());
+    if let Err(error) = file::replace(&path, pid.as_bytes(), 0o644) {
+        log::warn!("pid_file={} error={error}", path.display());
+    }
+    path
+}
+
+/// One session on standard input and output; its role is that of the port the client came to.
+fn standard_input(daemon: &Daemon, current: Current, flags: &Flags) -> Result<(), u8> {
+    let failed = |error: io::Error| tell(&error.to_string(), exit::OS_ERROR);
+    let (plain, addresses) = match socket::standard().map_err(failed)? {
+        socket::Standard::Socket(socket) => {
+            let addresses = (socket.peer_addr().ok(), socket.local_addr().ok());
+            (Plain::Tcp(socket), addresses)
+        }
+        socket::Standard::Files(input, output) => (Plain::Files(input, output), (None, None)),
+    };
+    let port = addresses.1.map(|local| local.port());
+    let of_port = |address: &Address| address.sockets().first().map(SocketAddr::port) == port;
+    let mut listen = current.site.listen.iter();
+    let role = listen.find(|(role, address)| daemon.roles.contains(role) && of_port(address));
+    let role = role.map_or(daemon.roles[0], |(role, _)| *role);
+    let (stop, _running) = UnixStream::pair().map_err(failed)?;
+    let stream = Stream::Plain(plain);
+    let conn = Conn::new(stream, addresses, Arc::new(stop.into()), current.acceptor);
+    serve(daemon, current.site, conn, role, flags.transcript);
+    Ok(())
+}
+
+fn serve(daemon: &Daemon, site: Arc<Site>, mut conn: Conn, role: Role, transcript: bool) {
+    let id = clock::id();
+    let peer = conn.peer().map_or("stdin".into(), |peer| peer.to_string());
+    log::info!("{id} connect role={} peer={peer}", role.name());
+    let transcript = Transcript::new(transcript, &id);
+    transcript.event(&format!("{peer} connects to {}", role.name()));
+    if role.implicit_tls() {
+        match conn.start_tls() {
+            Ok(_) => {}
+            Err(hangup) => {
+                log::info!("{id} end=handshake cause={hangup:?}");
+                return;
+            }
+        }
+    }
+    let _ = conn.set_stall(match role {
+        Role::Smtp | Role::Submission | Role::Submissions => site.smtp_timeout,
+        Role::Pop3 | Role::Pop3s => site.pop3_timeout,
+    });
+    (daemon.serve)(Session { site, conn, role, id, transcript });
+}
+
+fn accept_all(
+    daemon: Daemon,
+    mut current: Current,
+    flags: &Flags,
+    listeners: Vec<Listener>,
+    (stop, mut reload): (Signal, Signal),
+) {
+    let daemon = Arc::new(daemon);
+    let table = Arc::new(Table::default());
+    let (carried, limit) = process::sessions();
+    if carried < current.site.max_connections {
+        let asked = current.site.max_connections;
+        log::warn!("max_connections={asked} cut to {carried} by {limit}");
+    }
+    let Ok((stopping, running)) = UnixStream::pair() else { return };
+    let stopping: Arc<OwnedFd> = Arc::new(stopping.into());
+    let mut spare = process::Spare::take();
+    let mut fds = vec![stop.as_fd(), reload.as_fd()];
+    fds.extend(listeners.iter().map(|(_, listener)| listener.as_fd()));
+    let fds: Vec<OwnedFd> = fds.iter().flat_map(|fd| fd.try_clone_to_owned()).collect();
+    let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+    loop {
+        let Ok(ready) = poll::readable_of(&fds, None) else { return };
+        if ready[0] {
+            break;
+        }
+        if ready[1] {
+            reload.clear();
+            read_again(&mut current, flags);
+        }
+        let waiting = listeners.iter().zip(&ready[2..]).filter(|(_, ready)| **ready);
+        for ((role, listener), _) in waiting {
+            let refuse = |stream: &TcpStream, full| {
+                let peer = stream.peer_addr().map_or(String::new(), |peer| peer.to_string());
+                log::warn!("refused={full:?} role={} peer={peer}", role.name());
+                if !role.implicit_tls() {
+                    listen::refuse(stream, (daemon.refuse)(&current.site, full).as_bytes());
+                }
+            };
+            let out_of_descriptors = |stream: &TcpStream| refuse(stream, Full::Resources);
+            let Some((stream, peer)) = listen::accept(listener, &mut spare, out_of_descriptors)
+            else {
+                continue;
+            };
+            let site = &current.site;
+            let in_all = site.max_connections.min(carried);
+            let ip = peer.ip().to_canonical();
+            let place = match table.enter(ip, in_all, site.max_connections_per_address) {
+                Ok(place) => place,
+                Err(full) => {
+                    refuse(&stream, full);
+                    continue;
+                }
+            };
+            // Careful: the thread gets its own handle, so that we can still refuse without it.
+            let Ok(own) = stream.try_clone() else {
+                refuse(&stream, Full::Resources);
+                continue;
+            };
+            let (daemon, current) = (Arc::clone(&daemon), current.clone());
+            let (role, stopping, transcript) = (*role, Arc::clone(&stopping), flags.transcript);
+            let started = thread::spawn("session", move || {
+                let _place = place;
+                let _ = own.set_nodelay(true);
+                let addresses = (Some(peer), own.local_addr().ok());
+                let stream = Stream::Plain(Plain::Tcp(own));
+                let conn = Conn::new(stream, addresses, stopping, current.acceptor);
+                serve(&daemon, current.site, conn, role, transcript);
+            });
+            if started.is_err() {
+                refuse(&stream, Full::Resources);
+            }
+        }
+    }
+    drop(listeners);
+    drop(running);
+    log::info!("stopping sessions={}", table.count());
+    if !table.wait_empty(limits::STOP) {
+        log::warn!("stopped sessions={}", table.count());
+    }
+}
+
+fn read_again(current: &mut Current, flags: &Flags) {
+    match read(flags.file.as_deref()) {
+        Ok(new) => {
+            *current = new;
+            log::info!("reload=done");
+        }
+        Err(fault) => {
+            for line in fault.lines() {
+                log::error!("reload=refused fault={line:?}; the old configuration stays");
+            }
+        }
+    }
+}
+
+/// Says why we end, where the person who started us looks.
+fn tell(fault: &str, code: u8) -> u8 {
+    eprintln!("{fault}");
+    code
+}

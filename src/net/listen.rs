@@ -1,0 +1,158 @@
+//! Accepting: one thread a connection, so many in all and so many an address.
+//!
+//! Descriptors running out make nobody spin: one is kept in reserve to take a connection, refuse it
+//! in the protocol's words, and close it.
+
+use crate::sys::process::Spare;
+use crate::sys::socket;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Why a connection is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// As many connections as this server takes.
+    InAll,
+    /// As many as one address may have.
+    FromAddress,
+    /// No thread or no descriptor is left.
+    Resources,
+}
+
+/// The connections under way.
+#[derive(Default)]
+pub struct Table {
+    counts: Mutex<Counts>,
+    fewer: Condvar,
+}
+
+#[derive(Default)]
+struct Counts {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// A place in the table; dropping it gives it back.
+pub struct Place {
+    table: Arc<Table>,
+    address: IpAddr,
+}
+
+impl Table {
+    /// Takes a place for a connection from `address`.
+    pub fn enter(
+        self: &Arc<Table>,
+        address: IpAddr,
+        in_all: usize,
+        from_address: usize,
+    ) -> Result<Place, Full> {
+        let mut counts = self.lock();
+        if counts.all >= in_all {
+            return Err(Full::InAll);
+        }
+        let here = counts.by_address.entry(address).or_default();
+        if *here >= from_address {
+            return Err(Full::FromAddress);
+        }
+        *here += 1;
+        counts.all += 1;
+        Ok(Place { table: Arc::clone(self), address })
+    }
+
+    /// Waits until all have left; `false` if some stay.
+    pub fn wait_empty(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut counts = self.lock();
+        while counts.all > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.fewer.wait_timeout(counts, left);
+            counts = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.lock().all
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.table.lock();
+        counts.all -= 1;
+        if let Some(here) = counts.by_address.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+        drop(counts);
+        self.table.fewer.notify_all();
+    }
+}
+
+/// Takes the next connection, if one waits. When descriptors ran out, `refuse` has the last word
+/// to it.
+pub fn accept(
+    listener: &TcpListener,
+    spare: &mut Spare,
+    refuse: impl Fn(&TcpStream),
+) -> Option<(TcpStream, SocketAddr)> {
+    match listener.accept() {
+        Ok(accepted) => Some(accepted),
+        Err(error) if socket::is_out_of_descriptors(&error) => {
+            log::error!("accept={error}");
+            let refused = spare.lend(|| listener.accept().map(|(stream, _)| refuse(&stream)));
+            if refused.is_err() {
+                // Careful: the connection still waits, and would wake us again at once.
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            None
+        }
+        Err(error) => {
+            let quiet = [io::ErrorKind::WouldBlock, io::ErrorKind::ConnectionAborted];
+            if !quiet.contains(&error.kind()) {
+                log::warn!("accept={error}");
+            }
+            None
+        }
+    }
+}
+
+/// Says one line without waiting for the client, who may never read it.
+pub fn refuse(mut stream: &TcpStream, words: &[u8]) {
+    let _ = stream.set_nonblocking(true);
+    let _ = stream.write(words);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_and_given_back() {
+        let table = Arc::new(Table::default());
+        let [a, b]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
+        let first = table.enter(a, 3, 2);
+        let second = table.enter(a, 3, 2);
+        assert_eq!(table.enter(a, 3, 2).err(), Some(Full::FromAddress));
+        let third = table.enter(b, 3, 2);
+        assert_eq!(table.enter(b, 3, 2).err(), Some(Full::InAll));
+        drop((first, second));
+        assert!(!table.wait_empty(Duration::ZERO));
+        drop(third);
+        assert!(table.wait_empty(Duration::ZERO));
+        assert!(table.lock().by_address.is_empty());
+    }
+}
