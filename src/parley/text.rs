@@ -204,7 +204,7 @@ fn parts(cursor: &mut Cursor, place: Place) -> Result<Vec<Part>, String> {
         } else if octet == b'\\' && !matches!(place, Place::Line | Place::Expected) {
             octets.push(escape(cursor)?);
         } else {
-            octets.extend(cursor.next());
+            octets.extend(cursor.take());
         }
     }
     parts.extend((!octets.is_empty()).then_some(Part::Octets(octets)));
@@ -222,7 +222,7 @@ fn expression(cursor: &mut Cursor) -> Result<Part, String> {
         }
         Some(b'}') if !word.is_empty() => Part::Name(word),
         Some(b' ') => {
-            cursor.next();
+            cursor.take();
             function(&word, cursor)?
         }
         _ => return Err("%{ without a name and }".into()),
@@ -261,8 +261,8 @@ fn function(word: &str, cursor: &mut Cursor) -> Result<Part, String> {
 
 /// `\r \n \0 \t \xHH`; any other character stands for itself.
 fn escape(cursor: &mut Cursor) -> Result<u8, String> {
-    cursor.next();
-    match cursor.next() {
+    cursor.take();
+    match cursor.take() {
         Some(b'r') => Ok(b'\r'),
         Some(b'n') => Ok(b'\n'),
         Some(b't') => Ok(b'\t'),
@@ -270,8 +270,8 @@ fn escape(cursor: &mut Cursor) -> Result<u8, String> {
         Some(b'x') => {
             let digits = cursor.rest().get(..2).and_then(|two| std::str::from_utf8(two).ok());
             let octet = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
-            cursor.next();
-            cursor.next();
+            cursor.take();
+            cursor.take();
             octet.ok_or_else(|| "\\x needs two hexadecimal digits".into())
         }
         Some(octet) if !octet.is_ascii_alphanumeric() => Ok(octet),

@@ -1,0 +1,3 @@
+//! parley: hold a written dialogue with a server. The manual: parley(1).
+
+fn main() {}
