@@ -117,7 +117,7 @@ fn locked(site: &Site) -> Result<File, Error> {
     let deadline = Instant::now() + WAIT;
     loop {
         let file = open(site).map_err(failed)?;
-        if !exclusive(&file, deadline).map_err(failed)? {
+        if !sys::lock::exclusive(&file, deadline).map_err(failed)? {
             return Err(Error::Locked(path.display().to_string()));
         }
         // Careful: whoever held the lock has replaced the file, and ours may be the old one.
@@ -145,8 +145,4 @@ fn open(site: &Site) -> io::Result<File> {
         file.set_permissions(Permissions::from_mode(0o640))?;
     }
     Ok(file)
-}
-
-fn exclusive(file: &File, _deadline: Instant) -> io::Result<bool> {
-    file.lock().map(|()| true)
 }

@@ -172,7 +172,11 @@ fn table(site: &Site, live: &Live) -> Result<Arc<Table>, Error> {
     live.users
         .get(&site.users, limits::TABLE_FILE, passwd::parse, news)
         .map_err(|error| Error::Unavailable(format!("{place}: {error}")))?
-        .ok_or_else(|| Error::Unavailable(format!("{place}: there is no such file")))
+        .ok_or_else(|| {
+            Error::Unavailable(format!(
+                "{place}: there is no such file, 'buzonctl user add' makes it"
+            ))
+        })
 }
 
 fn unusable(site: &Site, fault: &passwd::Fault) -> Error {

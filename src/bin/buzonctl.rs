@@ -54,6 +54,8 @@ fn run() -> Result<(), Failure> {
     let path = path.or_else(|| Some(DEFAULT.into()).filter(|path: &PathBuf| path.exists()));
     let scheme = matches.opt_str("s");
     let words: Vec<&str> = matches.free.iter().map(String::as_str).collect();
+    // Faults and mailboxes are told with whole paths, wherever one stands.
+    let path = path.map(|path| std::path::absolute(&path).unwrap_or(path));
     let site = || load(path.as_deref());
     match (&words[..], &scheme) {
         (["user", "add", name], scheme) => add(&site()?, name, scheme.as_deref()),
