@@ -3,6 +3,8 @@
 //! A folder uses only folders on lower floors; each door (kernel, network, files) is in one place;
 //! a file is one sitting. It reads the sources as text: rustfmt keeps them regular enough for that.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 /// From the ground up: a folder uses those before its line, and the ground in its own order.

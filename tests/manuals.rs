@@ -4,6 +4,8 @@
 //! same ones, in the same order, with the same defaults. Options: what a program prints as its
 //! usage and what its manual lists are the same letters. And mandoc(1) finds nothing to say.
 
+#![allow(clippy::unwrap_used)]
+
 use buzon::conf::KEYS;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
