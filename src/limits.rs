@@ -28,10 +28,8 @@ pub const DELIVERY: Duration = Duration::from_secs(60);
 /// RFC 2449 §4 allows 255 octets a command; SASL answers (RFC 5034 §4) may be as long as in SMTP.
 pub const POP3_LINE: usize = 12_288;
 
-/// Errors after which replies come slower, and how much slower each.
+/// Errors after which replies come slower, each by the `failure_delay` of buzon.conf(5).
 pub const ERRORS_SLOW: usize = 10;
-/// The pause before each reply once a session made `ERRORS_SLOW` errors.
-pub const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// Errors after which a session is ended.
 pub const ERRORS: usize = 20;
 

@@ -168,7 +168,6 @@ fn empty() -> Site {
         expn: false,
         apop: false,
         old_verbs: false,
-        deliver_wait: Duration::ZERO,
         smtp_timeout: Duration::ZERO,
         pop3_timeout: Duration::ZERO,
         failure_delay: Duration::ZERO,

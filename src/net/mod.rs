@@ -3,6 +3,7 @@
 //! The one door to the network. Nothing here knows a mail protocol; what differs between the
 //! daemons comes in as a `Daemon`.
 
+pub mod client; // the other side: what parley and the tests speak through
 pub mod conn; // lines in, replies out
 pub mod daemon; // options, configuration, sockets, identity, signals
 pub mod dot; // RFC 5321 §4.5.2 and RFC 1939 §3: the octet before a line's dot

@@ -2,6 +2,8 @@
 //!
 //! The only place of `unsafe`; what it offers is shaped like our needs, and no libc type leaves.
 
+pub mod cached;
+pub mod certificate;
 pub mod clock;
 pub mod crypt;
 pub mod dir;
@@ -10,8 +12,10 @@ pub mod lock;
 pub mod log;
 pub mod poll;
 pub mod process;
+pub mod program;
 pub mod signal;
 pub mod socket;
+pub mod terminal;
 pub mod thread;
 
 /// The name of this host, as gethostname(2) tells it.
