@@ -64,6 +64,11 @@ impl Spool {
         written
     }
 
+    /// Forgets the letter.
+    pub fn clear(&mut self) {
+        *self = Spool::new(std::mem::take(&mut self.directory));
+    }
+
     /// The whole letter.
     pub fn content(&mut self) -> io::Result<Content<'_>> {
         match &mut self.file {
