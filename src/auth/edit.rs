@@ -90,9 +90,8 @@ pub fn del(site: &Site, name: &str) -> Result<(), Error> {
 
 /// Whether a line is this user's.
 fn is_of(line: &[u8], name: &str) -> bool {
-    let field =
-        line.split(|octet| matches!(octet, b':' | b'\r' | b'\n')).next().unwrap_or_default();
-    std::str::from_utf8(field).is_ok_and(|field| field.to_lowercase() == name)
+    let field = line.split(|octet| *octet == b':').next().unwrap_or_default();
+    std::str::from_utf8(field.trim_ascii_end()).is_ok_and(|field| field.to_lowercase() == name)
 }
 
 /// Reads, changes and replaces the file; the lines come with their ends.
