@@ -135,7 +135,7 @@ fn open(site: &Site) -> io::Result<File> {
         opened => return opened,
     }
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o640);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let file = options.open(path)?;
     // The daemons become mail_owner and must read what root has made; nobody else may.
     if sys::process::is_root()
