@@ -192,9 +192,9 @@ fn one_door_to_the_kernel() {
     let doors = ["nix", "libc", "signal_hook", "sd_notify"];
     assert_eq!(users_of(&doors, sys), [""; 0], "only in sys");
     for source in sources().iter().filter(|source| source.folder != "sys") {
-        let word =
-            |word: &str| source.code.split(|c: char| !c.is_alphanumeric()).any(|w| w == word);
-        assert!(!word("unsafe") && !word("extern"), "{}: unsafe only in sys", source.name);
+        let words = ["unsafe {", "unsafe fn", "unsafe impl", "extern \""];
+        let used = words.iter().find(|word| source.code.contains(*word));
+        assert_eq!(used, None, "{}: only in sys", source.name);
     }
 }
 
@@ -241,7 +241,7 @@ fn protocols_touch_no_files() {
 #[test]
 fn mail_and_text_are_values() {
     let elsewhere = |source: &Source, _: &str| !["mail", "text"].contains(&source.folder.as_str());
-    let world = ["std::fs", "std::io", "std::net", "std::env", "std::time", "crate::sys"];
+    let world = ["std::fs", "std::io", "std::env", "std::time", "crate::sys"];
     assert_eq!(users_of(&world, elsewhere), [""; 0]);
 }
 
