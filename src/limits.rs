@@ -48,6 +48,8 @@ pub const CRYPTS: usize = 4;
 pub const CRYPTS_WAITING: usize = 1_000;
 /// Addresses remembered for their failed logins.
 pub const FAILURES: usize = 10_000;
+/// Users remembered for the time of their last POP3 login (RFC 2449 §6.5).
+pub const LOGINS: usize = 10_000;
 
 /// RFC 5321 §3.9: names that one alias may come to, loops included.
 pub const ALIAS_EXPANSIONS: usize = 1_000;

@@ -192,9 +192,9 @@ fn one_door_to_the_kernel() {
     let doors = ["nix", "libc", "signal_hook", "sd_notify"];
     assert_eq!(users_of(&doors, sys), [""; 0], "only in sys");
     for source in sources().iter().filter(|source| source.folder != "sys") {
-        let words = ["unsafe {", "unsafe fn", "unsafe impl", "extern \""];
-        let used = words.iter().find(|word| source.code.contains(*word));
-        assert_eq!(used, None, "{}: only in sys", source.name);
+        let word =
+            |word: &str| source.code.split(|c: char| !c.is_alphanumeric()).any(|w| w == word);
+        assert!(!word("unsafe") && !word("extern"), "{}: unsafe only in sys", source.name);
     }
 }
 
@@ -227,7 +227,7 @@ fn line_ends_of_the_wire_are_written_in_few_places() {
         let place = ["net", "parley", "store"].contains(&source.folder.as_str())
             || source.name.ends_with("/reply.rs")
             || source.name.ends_with("/response.rs");
-        assert!(place || !source.code.contains("\\r\\n"), "{}: \\r\\n", source.name);
+        assert!(place || !source.code.contains("\\r\\n\""), "{}: \\r\\n", source.name);
     }
 }
 
@@ -240,8 +240,12 @@ fn protocols_touch_no_files() {
 
 #[test]
 fn mail_and_text_are_values() {
-    let elsewhere = |source: &Source, _: &str| !["mail", "text"].contains(&source.folder.as_str());
-    let world = ["std::fs", "std::io", "std::env", "std::time", "crate::sys"];
+    let elsewhere = |source: &Source, path: &str| {
+        // An address is a value; a socket is not.
+        !["mail", "text"].contains(&source.folder.as_str())
+            || ["IpAddr", "Ipv4Addr", "Ipv6Addr"].iter().any(|end| path.ends_with(end))
+    };
+    let world = ["std::fs", "std::io", "std::net", "std::env", "std::time", "crate::sys"];
     assert_eq!(users_of(&world, elsewhere), [""; 0]);
 }
 
@@ -257,7 +261,8 @@ fn a_file_is_one_sitting() {
         if !(1..=CARD).contains(&card) {
             faults.push(format!("{}: a card of {card} lines", source.name));
         }
-        for (at, line) in lines.iter().enumerate() {
+        let before_tests = source.text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+        for (at, line) in lines.iter().enumerate().take(before_tests.lines().count()) {
             let indent = line.len() - line.trim_start().len();
             let head = line.trim_start().trim_start_matches("pub(super) ");
             let head = head.trim_start_matches("pub(crate) ").trim_start_matches("pub ");

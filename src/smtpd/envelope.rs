@@ -121,7 +121,7 @@ impl Smtpd<'_> {
 
     /// RFC 5321 appendix F.
     pub(super) fn obsolete(&self) -> Reply {
-        Reply::new(502, "5.5.1", "Obsolete, and unsafe: it left the standard; use MAIL")
+        Reply::new(502, "5.5.1", "Obsolete: removed from the standard for security; use MAIL")
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The only place of `unsafe`; what it offers is shaped like our needs, and no libc type leaves.
 
+pub mod access;
 pub mod cached;
 pub mod certificate;
 pub mod clock;
