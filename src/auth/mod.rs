@@ -14,11 +14,13 @@ pub mod scheme;
 
 use crate::conf::Site;
 use crate::limits;
+use crate::sys;
 use crate::sys::cached::Cached;
 use crypts::Crypts;
 use failures::Failures;
 use md5::{Digest, Md5};
 use passwd::{Entry, Table};
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -132,12 +134,26 @@ pub fn check_apop(
     verdict(site, live, entry.filter(|_| right), peer)
 }
 
-/// Every fault of the users file, as `file:line: what, cure`.
+/// Every fault of the users file and of the mailboxes it names, as `file:line: what, cure`.
+/// Whether a mailbox can be written is asked for the account that asks.
 pub fn faults(site: &Site, live: &Live) -> Vec<String> {
-    match table(site, live) {
-        Ok(table) => table.faults.iter().map(|fault| fault.at(&site.users)).collect(),
-        Err(error) => vec![error.to_string()],
+    let table = match table(site, live) {
+        Ok(table) => table,
+        Err(error) => return vec![error.to_string()],
+    };
+    let mut faults: Vec<_> = table.faults.iter().map(|fault| fault.at(&site.users)).collect();
+    let mut told = HashSet::new();
+    for entry in table.entries() {
+        let fault = sys::access::fault(&user(site, entry).maildir);
+        // One directory above them all is told once.
+        if let Some((directory, why)) = fault
+            && told.insert(directory)
+        {
+            let (place, line, name) = (site.users.display(), entry.line, &entry.name);
+            faults.push(format!("{place}:{line}: the mailbox of '{name}': {why}"));
+        }
     }
+    faults
 }
 
 /// Every user of the file, in its order, each with the scheme of the password.
@@ -156,7 +172,11 @@ fn table(site: &Site, live: &Live) -> Result<Arc<Table>, Error> {
     live.users
         .get(&site.users, limits::TABLE_FILE, passwd::parse, news)
         .map_err(|error| Error::Unavailable(format!("{place}: {error}")))?
-        .ok_or_else(|| Error::Unavailable(format!("{place}: there is no such file")))
+        .ok_or_else(|| {
+            Error::Unavailable(format!(
+                "{place}: there is no such file, 'buzonctl user add' makes it"
+            ))
+        })
 }
 
 fn unusable(site: &Site, fault: &passwd::Fault) -> Error {

@@ -22,6 +22,8 @@ pub(super) struct Entry {
     pub quota: Option<u64>,
     /// `nologin`: mail is taken, a login is not.
     pub nologin: bool,
+    /// The line of the file.
+    pub line: usize,
 }
 
 /// Passwords are not for debugging.
@@ -87,8 +89,7 @@ pub(super) fn parse(text: &str) -> Table {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        let mut fault =
-            |text: String| table.faults.push(Fault { line: at + 1, text: text.to_owned() });
+        let mut fault = |text: String| table.faults.push(Fault { line: at + 1, text });
         let name = line.split(':').next().unwrap_or_default().to_lowercase();
         if let Err(why) = valid_name(&name) {
             fault(why);
@@ -98,7 +99,7 @@ pub(super) fn parse(text: &str) -> Table {
             fault(format!("there is a user '{name}' above, this line is not used; remove one"));
             continue;
         }
-        let row = entry(&name, line, &mut fault);
+        let row = entry(&name, at + 1, line, &mut fault);
         if let Err(text) = &row {
             fault(text.clone());
         }
@@ -116,7 +117,12 @@ pub(super) fn parse(text: &str) -> Table {
 }
 
 /// One line; the error is why its user cannot be served at all.
-fn entry(name: &str, line: &str, fault: &mut impl FnMut(String)) -> Result<Entry, String> {
+fn entry(
+    name: &str,
+    number: usize,
+    line: &str,
+    fault: &mut impl FnMut(String),
+) -> Result<Entry, String> {
     let mut fields = line.splitn(8, ':').skip(1);
     let Some(password) = fields.next() else {
         return Err("there is no ':' after the name; write name:password".into());
@@ -132,7 +138,8 @@ fn entry(name: &str, line: &str, fault: &mut impl FnMut(String)) -> Result<Entry
         fault(format!("{why}; set another with 'buzonctl user passwd {name}'"));
     }
     let password = password.to_owned();
-    let mut entry = Entry { name: name.into(), password, home, quota: None, nologin: false };
+    let name = name.to_owned();
+    let mut entry = Entry { name, password, home, quota: None, nologin: false, line: number };
     for extra in fields.nth(1).unwrap_or_default().split_whitespace() {
         let (key, value) = extra.split_once('=').unwrap_or((extra, ""));
         match key {
@@ -175,7 +182,9 @@ fn quota(rule: &str) -> Option<u64> {
 /// Dot-string), nothing that leads elsewhere.
 pub(super) fn valid_name(name: &str) -> Result<(), String> {
     let atoms = name.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atext));
-    if name.contains('@') {
+    if name.starts_with('#') {
+        Err(format!("'{name}' is no user name, since '#' begins a comment"))
+    } else if name.contains('@') {
         Err(format!("the name '{name}' has a domain; domains of users are not served yet"))
     } else if !atoms || name.contains(['/', '\u{fffd}']) || name.chars().any(char::is_control) {
         Err(format!("'{name}' is no user name; take letters, digits, '-', '_', inner dots"))

@@ -144,7 +144,7 @@ fn say(
 ) -> Result<(), Hangup> {
     if transcript.is_on() {
         let rule = reply.rule.unwrap_or(section);
-        transcript.server(reply.shown().iter().map(String::as_str), state.name(), rule);
+        transcript.server(reply.shown().into_iter(), state.name(), rule);
     }
     reply.send(conn)?.map_err(|error| {
         log::error!("retr={:?}", error.to_string());

@@ -4,7 +4,8 @@
 //! start of a line or after white space. Names match in any case and may be quoted; `\luis` is the
 //! user, whatever alias has that name. The format: buzon-aliases(5).
 
-use crate::mail::Mailbox;
+use crate::mail::{self, Mailbox};
+use crate::text::Cursor;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -163,11 +164,16 @@ fn member(text: &str) -> Result<Option<Member>, String> {
     if local_part.is_empty() || local_part.contains('\u{fffd}') {
         return Err(format!("'{text}' is neither a name nor an address"));
     }
-    Ok(Some(match domain.strip_prefix('@') {
-        Some("") => return Err(format!("'{text}' has no domain after the '@'")),
-        Some(domain) => Member::Address(Mailbox { local_part, domain: domain.into() }),
-        None => Member::Name(local_part.to_lowercase()),
-    }))
+    let Some(domain) = domain.strip_prefix('@') else {
+        return Ok(Some(Member::Name(local_part.to_lowercase())));
+    };
+    let mut cursor = Cursor::new(domain.as_bytes());
+    match mail::domain(&mut cursor) {
+        Some(domain) if cursor.at_end() => {
+            Ok(Some(Member::Address(Mailbox { local_part, domain })))
+        }
+        _ => Err(format!("'{text}' has no domain after the '@'")),
+    }
 }
 
 /// Without quotes and backslashes (RFC 5321 §4.1.2: Quoted-string); white space only inside them.
@@ -234,6 +240,7 @@ mod tests {
             ("x: luis ana", "a:1: 'luis ana' is two words"),
             ("x: \"luis", "a:1: a quote is not closed"),
             ("x: luis@", "a:1: 'luis@' has no domain"),
+            ("x: luis@a b", "a:1: 'luis@a b' has no domain"),
             ("x: @other.test", "a:1: '@other.test' is neither"),
             ("x@y: luis", "a:1: 'x@y' is no name"),
             (": luis", "a:1: '' is no name"),

@@ -260,3 +260,144 @@ fn guid() -> String {
         std::process::id()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn list(place: &Path, text: &str) -> Uidlist {
+        std::fs::write(place.join("dovecot-uidlist"), text).unwrap();
+        Uidlist::read(&Dir::open(place).unwrap()).unwrap()
+    }
+
+    fn text(place: &Path) -> String {
+        std::fs::read_to_string(place.join("dovecot-uidlist")).unwrap()
+    }
+
+    /// UIDs, next UID, UIDVALIDITY.
+    fn numbers(list: &Uidlist) -> (Vec<u32>, u32, u32) {
+        (list.lines.iter().map(|line| line.uid).collect(), list.next, list.validity)
+    }
+
+    #[test]
+    fn lists_whole_and_broken() {
+        let place = tempfile::tempdir().unwrap();
+        for (text, uids, next, validity) in [
+            ("3 V5 N1 Gabc\n", &[][..], 1, 5),
+            ("3 V5 N9 Gabc\n1 :a\n2 :b\n", &[1, 2], 9, 5),
+            ("3 V5 N1 Gabc\n1 :a\n7 W3 Pz X :b\n", &[1, 7], 8, 5),
+            ("3 N4 V5\n1  :a\n", &[1], 4, 5),
+            // A line that does not end was being written.
+            ("3 V5 N1\n1 :a\n2 :", &[1], 2, 5),
+            ("3 V5 N1\n1 :a\n2", &[1], 2, 5),
+            // What is no list.
+            ("", &[], 1, 0),
+            ("3 V5 N1", &[], 1, 0),
+            ("\n", &[], 1, 0),
+            ("1 5 2\n1 a\n", &[], 1, 0),
+            ("3 V0 N1\n", &[], 1, 0),
+            ("3 V5\n1 :a\n", &[], 1, 0),
+            ("3 V5 N-1\n", &[], 1, 0),
+            ("3 V99999999999 N1\n", &[], 1, 0),
+            ("3 V5 N1\n2 :a\n1 :b\n", &[], 1, 0),
+            ("3 V5 N1\n2 :a\n2 :b\n", &[], 1, 0),
+            ("3 V5 N1\n0 :a\n", &[], 1, 0),
+            ("3 V5 N1\n4294967295 :a\n", &[], 1, 0),
+            ("3 V5 N1\n1 :a\n\n", &[], 1, 0),
+            ("3 V5 N1\n1 a\n", &[], 1, 0),
+            ("3 V5 N1\n1 W5:a\n", &[], 1, 0),
+            ("3 V5 N1\n1 :\n", &[], 1, 0),
+            ("3 V5 N1\n1 :../a\n", &[], 1, 0),
+            ("\0\0\0\0\n\n", &[], 1, 0),
+        ] {
+            let list = list(place.path(), text);
+            assert_eq!(numbers(&list), (uids.to_vec(), next, validity), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn keys_and_names_are_found() {
+        let place = tempfile::tempdir().unwrap();
+        let text = "3 V5 N1\n1 :a b:c\n2 S7 W12 Px:y :d\n3 P W1x :e\n4 XW9 :f\n";
+        let list = list(place.path(), text);
+        let found: Vec<_> = list
+            .lines
+            .iter()
+            .map(|line| (list.name(*line), list.wire_octets(*line), list.value(*line, b'P')))
+            .collect();
+        assert_eq!(found[0], (&b"a b:c"[..], None, None));
+        assert_eq!(found[1], (&b"d"[..], Some(12), Some(&b"x:y"[..])));
+        assert_eq!(found[2], (&b"e"[..], None, Some(&b""[..])));
+        assert_eq!(found[3], (&b"f"[..], None, None));
+    }
+
+    #[test]
+    fn lines_are_appended_and_unknown_keys_are_kept() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Dir::open(place.path()).unwrap();
+        let before = "3 V5 N2 G0123 Qq Pp\n1 S7 Zz Px :a\n3 :b\n4 W8 :c\n";
+        let old = list(place.path(), before);
+        assert!(old.can_grow() && old.is_current(&root).unwrap());
+        let mut draft = Draft::default();
+        draft.newcomer(5, None, b"d");
+        draft.newcomer(6, Some(9), b"e");
+        draft.append(&old, &root).unwrap();
+        assert_eq!(text(place.path()), format!("{before}5 :d\n6 W9 :e\n"));
+        assert!(!old.is_current(&root).unwrap());
+
+        let old = Uidlist::read(&root).unwrap();
+        assert_eq!(numbers(&old), (vec![1, 3, 4, 5, 6], 7, 5));
+        let mut draft = Draft::default();
+        for (index, line) in old.lines.iter().enumerate().filter(|(index, _)| *index != 4) {
+            draft.keep(&old, *line, (index == 0).then_some(70));
+        }
+        draft.replace(&old, old.valid(), old.next, &root).unwrap();
+        let after = "3 V5 N7 G0123 Qq Pp\n1 S7 Zz Px W70 :a\n3 :b\n4 W8 :c\n5 :d\n";
+        assert_eq!(text(place.path()), after);
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_cut_line_is_not_appended_to() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(!list(place.path(), "3 V5 N1\n1 :a\n2 :").can_grow());
+        assert!(!list(place.path(), "").can_grow());
+        assert!(list(place.path(), "3 V5 N1\n").can_grow());
+    }
+
+    #[test]
+    fn an_older_list_gets_a_new_validity_and_higher_uids() {
+        let place = tempfile::tempdir().unwrap();
+        for (text, validity, next, is_trusted) in [
+            ("3 V5 N3\n", 5, 3, true),
+            ("3 V5 N3\n9 :a\n", 5, 8, true),
+            ("3 V5 N3\n", 5, 4, false),
+            ("3 V6 N3\n", 5, 4, true),
+            ("broken", 5, 4, false),
+        ] {
+            let mut list = list(place.path(), text);
+            list.distrust(validity, next);
+            assert_eq!(list.validity > 0, is_trusted, "{text}");
+            assert_eq!(list.can_grow(), is_trusted, "{text}");
+            assert!(list.validity == 6 || is_trusted == (list.valid() == 5), "{text}");
+        }
+        // Also where the clock was put back.
+        let mut list = list(place.path(), "3 V4000000000 N3\n");
+        list.distrust(4_000_000_000, 4);
+        assert_eq!((list.valid(), list.next), (4_000_000_001, 4));
+    }
+
+    #[test]
+    fn a_new_list_has_all_that_dovecot_wants() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Dir::open(place.path()).unwrap();
+        let none = Uidlist::read(&root).unwrap();
+        assert!(none.is_current(&root).unwrap());
+        Draft::default().replace(&none, none.valid(), none.next, &root).unwrap();
+        let text = text(place.path());
+        let guid = text.trim_end().rsplit_once(" G").unwrap().1;
+        assert!(guid.len() == 32 && guid.bytes().all(|digit| digit.is_ascii_hexdigit()), "{text}");
+        assert_eq!(Uidlist::read(&root).unwrap().validity, none.valid());
+    }
+}

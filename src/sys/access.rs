@@ -1,30 +1,28 @@
 //! May this process write there? What buzonctl(8) asks before anybody delivers a letter.
 
 use nix::unistd::{AccessFlags, access};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Why no file can be made in a directory, or in one that is still to be made; with the cure.
-pub fn fault(directory: &Path) -> Option<String> {
-    let (mut existing, mut shown) = (directory, directory.display().to_string());
+/// Why this process can make no file in a directory, or in one that is still to be made: which
+/// directory hinders it, what and the cure.
+pub fn fault(directory: &Path) -> Option<(PathBuf, String)> {
+    let mut existing = directory;
+    // Careful: exists() is also false where we may not look.
     while !existing.exists() {
-        // Careful: exists() is also false where we may not look.
-        match existing.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            Some(parent) => existing = parent,
-            None => return Some(format!("'{shown}' cannot be made, write an absolute path")),
-        }
+        existing = existing.parent().filter(|parent| !parent.as_os_str().is_empty())?;
     }
-    if existing != directory {
-        shown = format!("{shown}' cannot be made: '{}", existing.display());
-    }
-    if !existing.is_dir() {
-        return Some(format!("'{shown}' is no directory, remove it or name another"));
-    }
-    let needed = AccessFlags::W_OK | AccessFlags::X_OK;
-    match access(existing, needed) {
-        Ok(()) => None,
-        Err(errno) => {
-            Some(format!("'{shown}': {}, give it away with chown", errno.desc().to_lowercase()))
-        }
+    let shown = existing.display();
+    let why = if !existing.is_dir() {
+        format!("'{shown}' is no directory, remove it or name another")
+    } else if let Err(errno) = access(existing, AccessFlags::W_OK | AccessFlags::X_OK) {
+        let what = errno.desc().to_lowercase();
+        format!("'{shown}' cannot be written ({what}), give it away with chown")
+    } else {
+        return None;
+    };
+    match existing == directory {
+        true => Some((existing.into(), why)),
+        false => Some((existing.into(), format!("no '{}', as {why}", directory.display()))),
     }
 }
 
@@ -39,8 +37,13 @@ mod tests {
         assert_eq!(fault(&directory.path().join("home/luis/Maildir")), None);
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert!(fault(&file).unwrap().contains("is no directory"));
-        assert!(fault(&file.join("x")).unwrap().contains("cannot be made"));
-        assert!(fault(Path::new("/proc/1/x")).is_some());
+        for (path, told) in [
+            (file.clone(), "is no directory"),
+            (file.join("x"), "/x', as '"),
+            ("/proc/1/x/y".into(), "no '/proc/1/x/y', as '/proc"),
+        ] {
+            let (_, why) = fault(&path).unwrap();
+            assert!(why.contains(told), "{why}");
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod lock;
 pub mod log;
 pub mod poll;
 pub mod process;
+pub mod program;
 pub mod signal;
 pub mod socket;
 pub mod terminal;
