@@ -59,7 +59,7 @@ pub enum Body {
     /// Lines, each ended by CRLF, none of which begins with a dot.
     Lines(Vec<u8>),
     /// A message, or the top of it.
-    Message(store::Wire, Option<Top>),
+    Message(Box<(store::Wire, Option<Top>)>),
 }
 
 /// What happens once the reply is sent.
@@ -138,7 +138,7 @@ impl Reply {
 
     /// Puts a message behind the first line, or the top of it.
     pub fn message(self, message: store::Wire, top: Option<Top>) -> Reply {
-        Reply { body: Body::Message(message, top), ..self }
+        Reply { body: Body::Message(Box::new((message, top))), ..self }
     }
 
     /// Names the rule that decided.
@@ -211,9 +211,7 @@ impl Reply {
                 out.extend_from_slice(&lines);
                 out.extend_from_slice(b".\r\n");
             }
-            Body::Message(message, top) => {
-                return send_message(message, top, conn);
-            }
+            Body::Message(message) => return send_message(*message, conn),
         }
         conn.flush_full().map(Ok)
     }
@@ -221,8 +219,7 @@ impl Reply {
 
 /// RFC 1939 §3: every line that begins with a dot gets another.
 fn send_message(
-    mut message: store::Wire,
-    mut top: Option<Top>,
+    (mut message, mut top): (store::Wire, Option<Top>),
     conn: &mut Conn,
 ) -> Result<io::Result<()>, Hangup> {
     let mut stuff = Stuff::new();

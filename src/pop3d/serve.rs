@@ -33,7 +33,9 @@ pub fn serve(served: net::Session, live: &Live) {
         }
     };
     match &session.state {
-        State::Transaction(maildrop) => log::info!("{id} end={end} {}", maildrop.tally()),
+        State::Transaction(maildrop) => {
+            log::info!("{id} end={end} {}", maildrop.tally().without_update());
+        }
         State::Update(tally) => log::info!("{id} end={end} {tally}"),
         State::Authorization { .. } | State::Exchange(..) => log::info!("{id} end={end}"),
     }
@@ -167,6 +169,6 @@ fn start_tls(
     if ahead == 0 {
         return Ok(0);
     }
-    log::warn!("{id} refused={ahead} octets ahead of the handshake rule=\"RFC 2595 §4\"");
+    log::warn!("{id} thrown_away={ahead} rule=\"RFC 2595 §4\"");
     Ok(1)
 }

@@ -113,7 +113,7 @@ impl<'a> Session<'a> {
                 self.reset();
                 Err(Reply::err("given up"))
             }
-            (Quit, Authorization { .. }) => Ok(self.sign_off("")),
+            (Quit, Authorization { .. }) => Ok(self.sign_off("").by("RFC 1939 §4")),
             // RFC 1939 §5: the TRANSACTION state
             (Stat, Transaction(maildrop)) => stat(maildrop),
             (List(number), Transaction(maildrop)) => list(maildrop, number),
@@ -175,7 +175,7 @@ impl<'a> Session<'a> {
             return Err(self.clear_text(conn, Some(Code::Auth)));
         }
         let name = name.ok_or_else(|| Reply::err("say USER right before PASS"))?;
-        self.check(conn, &name, password.as_bytes(), "USER")
+        self.check(conn, &name, password.as_bytes(), "PASS")
     }
 
     /// RFC 1939 §7. The password is not sent, so that it needs no TLS.
