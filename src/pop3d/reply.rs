@@ -168,6 +168,11 @@ impl Reply {
         String::from_utf8_lossy(&line).into_owned()
     }
 
+    /// The first line with its end: all of a reply that has no more.
+    pub fn one_line(&self) -> String {
+        self.first_line() + "\r\n"
+    }
+
     /// All lines as a person may read them; a message is not repeated.
     pub fn shown(&self) -> Vec<String> {
         let mut shown = vec![self.first_line()];
@@ -250,11 +255,11 @@ pub fn refusal(site: &Site, fault: Fault) -> Reply {
     };
     match fault {
         Fault::Unknown(Some(verb)) => {
-            Reply::err(format!("unknown command, did you mean {}?", verb.name)).by("RFC 1939 §3")
+            Reply::err(format!("unknown command, did you mean {}?", verb.name))
         }
         Fault::Unknown(None) => {
             let verbs: Vec<_> = VERBS.iter().map(|verb| verb.name).collect();
-            Reply::err(format!("unknown command, we know {}", verbs.join(" "))).by("RFC 1939 §3")
+            Reply::err(format!("unknown command, we know {}", verbs.join(" ")))
         }
         Fault::Syntax(verb) => Reply::err(format!("syntax: {}", verb.syntax)).by(verb.section),
         Fault::NotBase64 => Reply::err("a response is base64, or * to give up").by("RFC 5034 §4"),
@@ -262,9 +267,8 @@ pub fn refusal(site: &Site, fault: Fault) -> Reply {
             "this is POP3, SMTP is spoken at port {} and by users at port {}",
             port(Role::Smtp, 25),
             port(Role::Submission, 587)
-        ))
-        .by("RFC 1939 §3"),
-        Fault::Imap => Reply::err("this is POP3, IMAP is spoken at port 143").by("RFC 1939 §3"),
+        )),
+        Fault::Imap => Reply::err("this is POP3, IMAP is spoken at port 143"),
         Fault::TooLong => Reply::err("line too long").by("RFC 2449 §4"),
     }
 }
