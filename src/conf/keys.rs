@@ -285,12 +285,6 @@ pub const KEYS: &[Key] = &[
         set: |site, words| words.switch().map(|value| site.old_verbs = value),
     },
     Key {
-        name: "deliver_wait",
-        default: "10s",
-        meaning: "how long a delivery waits for locks and disks",
-        set: |site, words| words.duration().map(|value| site.deliver_wait = value),
-    },
-    Key {
         name: "smtp_timeout",
         default: "5m",
         meaning: "silence after which smtpd hangs up (RFC 5321 §4.5.3.2.7)",
@@ -305,7 +299,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "failure_delay",
         default: "2s",
-        meaning: "the pause after a failed login",
+        meaning: "the pause after a failed login, and after each error from the tenth on",
         set: |site, words| words.duration().map(|value| site.failure_delay = value),
     },
     Key {

@@ -5,19 +5,18 @@
 //! ready, accept; at SIGHUP read again for new sessions, at SIGTERM let sessions end.
 
 use super::conn::Conn;
-use super::listen::{self, Full, Table};
+use super::listen;
 use super::stream::{Plain, Stream};
+use super::table::Full;
 use super::tls::{self, Acceptor};
 use super::transcript::Transcript;
 use crate::conf::{self, Address, Role, Site};
-use crate::limits;
 use crate::sys::signal::Signal;
-use crate::sys::{clock, file, log as logging, poll, process, socket, thread};
+use crate::sys::{clock, file, log as logging, process, socket};
 use getopts::Options;
 use std::ffi::CStr;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,22 +59,22 @@ mod exit {
 
 /// What new sessions begin with: replaced whole at SIGHUP.
 #[derive(Clone)]
-struct Current {
-    site: Arc<Site>,
-    acceptor: Option<Acceptor>,
+pub(super) struct Current {
+    pub site: Arc<Site>,
+    pub acceptor: Option<Acceptor>,
 }
 
-#[derive(Default)]
-struct Flags {
-    file: Option<PathBuf>,
+/// The options.
+pub(super) struct Flags {
+    pub file: Option<PathBuf>,
     check: bool,
     foreground: bool,
     verbose: bool,
     standard_input: bool,
-    transcript: bool,
+    pub transcript: bool,
 }
 
-type Listener = (Role, TcpListener);
+pub(super) type Listener = (Role, TcpListener);
 
 /// Runs a daemon with its arguments, and returns its exit code.
 pub fn run(daemon: Daemon, args: impl Iterator<Item = String>) -> u8 {
@@ -103,23 +102,19 @@ fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
     become_owner(&current.site, loopback)?;
     let detached = if flags.foreground { None } else { Some(process::detach()?) };
     logging::start(daemon.name, target, flags.verbose);
-    let ready = || {
-        let pid_file = write_pid(&daemon, &current.site);
-        for (role, listener) in &listeners {
-            let address = listener.local_addr().map_or(String::new(), |a| a.to_string());
-            log::info!("listening role={} address={address}", role.name());
-        }
-        if let Some(detached) = detached {
-            detached.tell(exit::OK);
-        }
-        pid_file
-    };
-    let signals = (|| Ok((Signal::stop()?, Signal::reload()?)))();
-    let signals = signals.map_err(|error: io::Error| tell(&error.to_string(), exit::OS_ERROR))?;
-    let pid_file = ready();
-    accept_all(daemon, current.clone(), &flags, listeners, signals);
+    let failed = |error: io::Error| tell(&error.to_string(), exit::OS_ERROR);
+    let signals = (Signal::stop().map_err(failed)?, Signal::reload().map_err(failed)?);
+    let pid_file = write_pid(&daemon, &current.site);
+    for (role, listener) in &listeners {
+        let address = listener.local_addr().map_or(String::new(), |a| a.to_string());
+        log::info!("listening role={} address={address}", role.name());
+    }
+    if let Some(detached) = detached {
+        detached.tell(exit::OK);
+    }
+    let accepted = listen::accept(daemon, current, flags, listeners, signals);
     let _ = std::fs::remove_file(pid_file);
-    Ok(())
+    accepted.map_err(failed)
 }
 
 fn flags(daemon: &Daemon, args: impl Iterator<Item = String>) -> Result<Flags, u8> {
@@ -151,7 +146,7 @@ fn flags(daemon: &Daemon, args: impl Iterator<Item = String>) -> Result<Flags, u
     })
 }
 
-fn read(file: Option<&Path>) -> Result<Current, String> {
+pub(super) fn read(file: Option<&Path>) -> Result<Current, String> {
     let site = conf::load(file).map_err(|error| error.to_string())?;
     let acceptor = tls::acceptor(&site)?;
     Ok(Current { site: Arc::new(site), acceptor })
@@ -282,7 +277,13 @@ fn standard_input(daemon: &Daemon, current: Current, flags: &Flags) -> Result<()
     Ok(())
 }
 
-fn serve(daemon: &Daemon, site: Arc<Site>, mut conn: Conn, role: Role, transcript: bool) {
+pub(super) fn serve(
+    daemon: &Daemon,
+    site: Arc<Site>,
+    mut conn: Conn,
+    role: Role,
+    transcript: bool,
+) {
     let id = clock::id();
     let peer = conn.peer().map_or("stdin".into(), |peer| peer.to_string());
     log::info!("{id} connect role={} peer={peer}", role.name());
@@ -302,102 +303,6 @@ fn serve(daemon: &Daemon, site: Arc<Site>, mut conn: Conn, role: Role, transcrip
         Role::Pop3 | Role::Pop3s => site.pop3_timeout,
     });
     (daemon.serve)(Session { site, conn, role, id, transcript });
-}
-
-fn accept_all(
-    daemon: Daemon,
-    mut current: Current,
-    flags: &Flags,
-    listeners: Vec<Listener>,
-    (stop, mut reload): (Signal, Signal),
-) {
-    let daemon = Arc::new(daemon);
-    let table = Arc::new(Table::default());
-    let (carried, limit) = process::sessions();
-    if carried < current.site.max_connections {
-        let asked = current.site.max_connections;
-        log::warn!("max_connections={asked} cut to {carried} by {limit}");
-    }
-    let Ok((stopping, running)) = UnixStream::pair() else { return };
-    let stopping: Arc<OwnedFd> = Arc::new(stopping.into());
-    let mut spare = process::Spare::take();
-    let mut fds = vec![stop.as_fd(), reload.as_fd()];
-    fds.extend(listeners.iter().map(|(_, listener)| listener.as_fd()));
-    let fds: Vec<OwnedFd> = fds.iter().flat_map(|fd| fd.try_clone_to_owned()).collect();
-    let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-    loop {
-        let Ok(ready) = poll::readable_of(&fds, None) else { return };
-        if ready[0] {
-            break;
-        }
-        if ready[1] {
-            reload.clear();
-            read_again(&mut current, flags);
-        }
-        let waiting = listeners.iter().zip(&ready[2..]).filter(|(_, ready)| **ready);
-        for ((role, listener), _) in waiting {
-            let refuse = |stream: &TcpStream, full| {
-                let peer = stream.peer_addr().map_or(String::new(), |peer| peer.to_string());
-                log::warn!("refused={full:?} role={} peer={peer}", role.name());
-                if !role.implicit_tls() {
-                    listen::refuse(stream, (daemon.refuse)(&current.site, full).as_bytes());
-                }
-            };
-            let out_of_descriptors = |stream: &TcpStream| refuse(stream, Full::Resources);
-            let Some((stream, peer)) = listen::accept(listener, &mut spare, out_of_descriptors)
-            else {
-                continue;
-            };
-            let site = &current.site;
-            let in_all = site.max_connections.min(carried);
-            let ip = peer.ip().to_canonical();
-            let place = match table.enter(ip, in_all, site.max_connections_per_address) {
-                Ok(place) => place,
-                Err(full) => {
-                    refuse(&stream, full);
-                    continue;
-                }
-            };
-            // Careful: the thread gets its own handle, so that we can still refuse without it.
-            let Ok(own) = stream.try_clone() else {
-                refuse(&stream, Full::Resources);
-                continue;
-            };
-            let (daemon, current) = (Arc::clone(&daemon), current.clone());
-            let (role, stopping, transcript) = (*role, Arc::clone(&stopping), flags.transcript);
-            let started = thread::spawn("session", move || {
-                let _place = place;
-                let _ = own.set_nodelay(true);
-                let addresses = (Some(peer), own.local_addr().ok());
-                let stream = Stream::Plain(Plain::Tcp(own));
-                let conn = Conn::new(stream, addresses, stopping, current.acceptor);
-                serve(&daemon, current.site, conn, role, transcript);
-            });
-            if started.is_err() {
-                refuse(&stream, Full::Resources);
-            }
-        }
-    }
-    drop(listeners);
-    drop(running);
-    log::info!("stopping sessions={}", table.count());
-    if !table.wait_empty(limits::STOP) {
-        log::warn!("stopped sessions={}", table.count());
-    }
-}
-
-fn read_again(current: &mut Current, flags: &Flags) {
-    match read(flags.file.as_deref()) {
-        Ok(new) => {
-            *current = new;
-            log::info!("reload=done");
-        }
-        Err(fault) => {
-            for line in fault.lines() {
-                log::error!("reload=refused fault={line:?}; the old configuration stays");
-            }
-        }
-    }
 }
 
 /// Says why we end, where the person who started us looks.

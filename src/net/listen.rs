@@ -1,158 +1,162 @@
-//! Accepting: one thread a connection, so many in all and so many an address.
+//! Accepting: one thread a connection, until we are told to stop.
 //!
 //! Descriptors running out make nobody spin: one is kept in reserve to take a connection, refuse it
-//! in the protocol's words, and close it.
+//! in the protocol's words, and close it. Whoever is refused is not waited for.
 
-use crate::sys::process::Spare;
-use crate::sys::socket;
-use std::collections::HashMap;
+use super::conn::Conn;
+use super::daemon::{Current, Daemon, Flags, Listener, read, serve};
+use super::stream::{Plain, Stream};
+use super::table::{Full, Table};
+use crate::conf::Role;
+use crate::limits;
+use crate::sys::process::{self, Spare};
+use crate::sys::signal::Signal;
+use crate::sys::{poll, socket, thread};
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Why a connection is not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
-    /// As many connections as this server takes.
-    InAll,
-    /// As many as one address may have.
-    FromAddress,
-    /// No thread or no descriptor is left.
-    Resources,
-}
-
-/// The connections under way.
-#[derive(Default)]
-pub struct Table {
-    counts: Mutex<Counts>,
-    fewer: Condvar,
-}
-
-#[derive(Default)]
-struct Counts {
-    all: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-/// A place in the table; dropping it gives it back.
-pub struct Place {
+/// A daemon that accepts.
+pub(super) struct Server {
+    daemon: Arc<Daemon>,
+    current: Current,
+    flags: Flags,
     table: Arc<Table>,
-    address: IpAddr,
+    /// Connections this machine carries, whatever the configuration says.
+    carried: usize,
+    spare: Spare,
+    /// Readable once we stop: sessions wait on it beside their sockets.
+    stopping: Arc<OwnedFd>,
 }
 
-impl Table {
-    /// Takes a place for a connection from `address`.
-    pub fn enter(
-        self: &Arc<Table>,
-        address: IpAddr,
-        in_all: usize,
-        from_address: usize,
-    ) -> Result<Place, Full> {
-        let mut counts = self.lock();
-        if counts.all >= in_all {
-            return Err(Full::InAll);
+/// Accepts until SIGTERM, then lets sessions end.
+pub(super) fn accept(
+    daemon: Daemon,
+    current: Current,
+    flags: Flags,
+    listeners: Vec<Listener>,
+    (stop, mut reload): (Signal, Signal),
+) -> io::Result<()> {
+    let (stopping, running) = UnixStream::pair()?;
+    let (carried, limit) = process::sessions();
+    let asked = current.site.max_connections;
+    if carried < asked {
+        log::warn!("max_connections={asked} cut to {carried} by {limit}");
+    }
+    let mut server = Server {
+        daemon: Arc::new(daemon),
+        current,
+        flags,
+        table: Arc::new(Table::default()),
+        carried,
+        spare: Spare::take(),
+        stopping: Arc::new(stopping.into()),
+    };
+    loop {
+        let mut fds: Vec<BorrowedFd> = vec![stop.as_fd(), reload.as_fd()];
+        fds.extend(listeners.iter().map(|(_, listener)| listener.as_fd()));
+        let ready = poll::readable_of(&fds, None)?;
+        if ready[0] {
+            break;
         }
-        let here = counts.by_address.entry(address).or_default();
-        if *here >= from_address {
-            return Err(Full::FromAddress);
+        if ready[1] {
+            reload.clear();
+            server.read_again();
         }
-        *here += 1;
-        counts.all += 1;
-        Ok(Place { table: Arc::clone(self), address })
-    }
-
-    /// Waits until all have left; `false` if some stay.
-    pub fn wait_empty(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        let mut counts = self.lock();
-        while counts.all > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let waited = self.fewer.wait_timeout(counts, left);
-            counts = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.lock().all
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.table.lock();
-        counts.all -= 1;
-        if let Some(here) = counts.by_address.get_mut(&self.address) {
-            *here -= 1;
-            if *here == 0 {
-                counts.by_address.remove(&self.address);
+        for ((role, listener), ready) in listeners.iter().zip(&ready[2..]) {
+            if *ready && let Some((stream, peer)) = server.next(*role, listener) {
+                server.admit(*role, stream, peer);
             }
         }
-        drop(counts);
-        self.table.fewer.notify_all();
     }
+    drop((listeners, running));
+    log::info!("stopping sessions={}", server.table.count());
+    if !server.table.wait_empty(limits::STOP) {
+        log::warn!("stopped sessions={}", server.table.count());
+    }
+    Ok(())
 }
 
-/// Takes the next connection, if one waits. When descriptors ran out, `refuse` has the last word
-/// to it.
-pub fn accept(
-    listener: &TcpListener,
-    spare: &mut Spare,
-    refuse: impl Fn(&TcpStream),
-) -> Option<(TcpStream, SocketAddr)> {
-    match listener.accept() {
-        Ok(accepted) => Some(accepted),
-        Err(error) if socket::is_out_of_descriptors(&error) => {
-            log::error!("accept={error}");
-            let refused = spare.lend(|| listener.accept().map(|(stream, _)| refuse(&stream)));
-            if refused.is_err() {
-                // Careful: the connection still waits, and would wake us again at once.
-                std::thread::sleep(Duration::from_millis(100));
+impl Server {
+    /// Takes the next connection, if one waits.
+    fn next(&mut self, role: Role, listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+        match listener.accept() {
+            Ok(accepted) => return Some(accepted),
+            Err(error) if socket::is_out_of_descriptors(&error) => {
+                log::error!("accept={error}");
+                self.spare.give_up();
+                match listener.accept() {
+                    Ok((stream, _)) => self.refuse(role, &stream, Full::Resources),
+                    // Careful: the connection still waits, and would wake us again at once.
+                    Err(_) => std::thread::sleep(Duration::from_millis(100)),
+                }
+                self.spare = Spare::take();
             }
-            None
+            Err(error) => {
+                let quiet = [io::ErrorKind::WouldBlock, io::ErrorKind::ConnectionAborted];
+                if !quiet.contains(&error.kind()) {
+                    log::warn!("accept={error}");
+                }
+            }
         }
-        Err(error) => {
-            let quiet = [io::ErrorKind::WouldBlock, io::ErrorKind::ConnectionAborted];
-            if !quiet.contains(&error.kind()) {
-                log::warn!("accept={error}");
-            }
-            None
+        None
+    }
+
+    /// Gives a connection its place and its thread.
+    fn admit(&self, role: Role, stream: TcpStream, peer: SocketAddr) {
+        let site = &self.current.site;
+        let in_all = site.max_connections.min(self.carried);
+        let from_address = site.max_connections_per_address;
+        let place = match self.table.enter(peer.ip().to_canonical(), in_all, from_address) {
+            Ok(place) => place,
+            Err(full) => return self.refuse(role, &stream, full),
+        };
+        // Careful: the thread gets a handle of its own, so that we can refuse if it does not start.
+        let Ok(own) = stream.try_clone() else {
+            return self.refuse(role, &stream, Full::Resources);
+        };
+        let (daemon, current) = (Arc::clone(&self.daemon), self.current.clone());
+        let (stopping, transcript) = (Arc::clone(&self.stopping), self.flags.transcript);
+        let started = thread::spawn("session", move || {
+            let _place = place;
+            let _ = own.set_nodelay(true);
+            let addresses = (Some(peer), own.local_addr().ok());
+            let stream = Stream::Plain(Plain::Tcp(own));
+            let conn = Conn::new(stream, addresses, stopping, current.acceptor);
+            serve(&daemon, current.site, conn, role, transcript);
+        });
+        if started.is_err() {
+            self.refuse(role, &stream, Full::Resources);
         }
     }
-}
 
-/// Says one line without waiting for the client, who may never read it.
-pub fn refuse(mut stream: &TcpStream, words: &[u8]) {
-    let _ = stream.set_nonblocking(true);
-    let _ = stream.write(words);
-}
+    /// One line, without waiting for the client, who may never read it. Under TLS from the first
+    /// octet there are no words.
+    fn refuse(&self, role: Role, mut stream: &TcpStream, full: Full) {
+        let peer = stream.peer_addr().map_or(String::new(), |peer| peer.to_string());
+        log::warn!("refused={full:?} role={} peer={peer}", role.name());
+        if !role.implicit_tls() {
+            let words = (self.daemon.refuse)(&self.current.site, full);
+            let _ = stream.set_nonblocking(true);
+            let _ = stream.write(words.as_bytes());
+        }
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_counted_and_given_back() {
-        let table = Arc::new(Table::default());
-        let [a, b]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
-        let first = table.enter(a, 3, 2);
-        let second = table.enter(a, 3, 2);
-        assert_eq!(table.enter(a, 3, 2).err(), Some(Full::FromAddress));
-        let third = table.enter(b, 3, 2);
-        assert_eq!(table.enter(b, 3, 2).err(), Some(Full::InAll));
-        drop((first, second));
-        assert!(!table.wait_empty(Duration::ZERO));
-        drop(third);
-        assert!(table.wait_empty(Duration::ZERO));
-        assert!(table.lock().by_address.is_empty());
+    /// SIGHUP: new sessions begin with the new configuration, or with the old if it has faults.
+    fn read_again(&mut self) {
+        match read(self.flags.file.as_deref()) {
+            Ok(new) => {
+                self.current = new;
+                log::info!("reload=done");
+            }
+            Err(fault) => {
+                for line in fault.lines() {
+                    log::error!("reload=refused fault={line:?}; the old configuration stays");
+                }
+            }
+        }
     }
 }

@@ -29,11 +29,14 @@ impl Transcript {
     }
 
     /// What we said: the lines of one reply, the state after it, and the rule.
-    pub fn server<'a>(&self, lines: impl Iterator<Item = &'a str>, state: &str, rule: &str) {
+    pub fn server(&self, lines: impl Iterator<Item = String>, state: &str, rule: &str) {
+        if !self.is_on() {
+            return;
+        }
         let mut lines = lines.peekable();
         while let Some(line) = lines.next() {
             let last = format!("{state}, {rule}");
-            self.line("S:", line, if lines.peek().is_none() { &last } else { "" });
+            self.line("S:", &line, if lines.peek().is_none() { &last } else { "" });
         }
     }
 

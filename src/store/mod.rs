@@ -1,1 +1,54 @@
-//! To come.
+//! Mailboxes on disk: Maildir, shared with Dovecot, mutt and procmail while we are at work.
+//!
+//! Read in this order: `name` (what a file's name tells), `delivery` (a letter comes in),
+//! `maildir` (the directories, and who is in them), `uidlist` and `dotlock` (the numbers that
+//! stay), `mailbox` (a box opened for reading), `wire` (a message with the line ends of the wire).
+//!
+//! Nothing here knows a protocol or a user: the caller has become the owner of the box.
+
+mod delivery;
+mod dotlock;
+mod files;
+mod mailbox;
+mod maildir;
+mod name;
+mod scan;
+mod uidlist;
+mod wire;
+
+pub use delivery::{Body, Letter, Prepared, commit, prepare};
+pub use mailbox::{Mailbox, Message};
+pub use maildir::used;
+pub use wire::Wire;
+
+use std::io::{self, ErrorKind};
+
+/// Why a mailbox could not do it.
+#[derive(Debug)]
+pub enum Error {
+    /// The disk is full, or the owner's share of it.
+    Full(io::Error),
+    /// Another has held a lock for too long.
+    Busy,
+    /// Anything else; the next time may be better.
+    Unavailable(io::Error),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::Full(error),
+            _ => Error::Unavailable(error),
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Error::Full(error) => write!(f, "no room in the mailbox: {error}"),
+            Error::Busy => write!(f, "another program holds the lock of the mailbox"),
+            Error::Unavailable(error) => write!(f, "the mailbox cannot be used: {error}"),
+        }
+    }
+}

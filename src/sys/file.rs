@@ -64,6 +64,15 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     written
 }
 
+/// A file without a name, for reading and writing; it goes when it is closed.
+pub fn nameless(directory: &Path) -> io::Result<File> {
+    let path = directory.join(format!("{}.{}", std::process::id(), super::clock::id()));
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

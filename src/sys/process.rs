@@ -145,11 +145,8 @@ impl Spare {
         Spare(File::open("/dev/null").ok())
     }
 
-    /// Gives it up while `work` is done.
-    pub fn lend<T>(&mut self, work: impl FnOnce() -> T) -> T {
+    /// Gives it up, so that one more can be opened.
+    pub fn give_up(&mut self) {
         self.0 = None;
-        let done = work();
-        *self = Spare::take();
-        done
     }
 }

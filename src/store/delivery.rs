@@ -1,0 +1,156 @@
+//! A letter comes in, in two steps: everything that can fail for lack of room, then everything
+//! that makes it seen.
+//!
+//! `prepare` writes and syncs a file in `tmp/`; `commit` renames the files of all recipients into
+//! `new/` and syncs the directories. Once `commit` has said yes, the letter outlives a crash.
+//! Deliveries need no lock and touch nothing else in the box.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::maildir::Maildir;
+use super::{Error, name, wire};
+use crate::sys::dir::Dir;
+
+/// A letter as it is to be stored: octets with LF line ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    /// Trace fields to put first.
+    pub head: &'a [u8],
+    /// The letter as it came.
+    pub body: Body<'a>,
+}
+
+/// Where the octets of a letter are.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// In memory.
+    Octets(&'a [u8]),
+    /// In a file, from its beginning.
+    File {
+        /// Open for reading; its offset is moved.
+        file: &'a File,
+        /// How many octets.
+        octets: u64,
+        /// How many of them are LF.
+        lines: u64,
+    },
+}
+
+/// A letter that lies written and synced in `tmp/`. Dropping it takes it away again.
+#[derive(Debug)]
+pub struct Prepared {
+    maildir: PathBuf,
+    tmp: Dir,
+    new: Dir,
+    /// The name in `tmp`; empty once it is there no more.
+    tmp_name: String,
+    /// The name it will have, and keep.
+    new_name: String,
+}
+
+/// Writes a letter into the `tmp/` of a Maildir, which is made if it is missing.
+pub fn prepare(maildir: &Path, letter: &Letter) -> Result<Prepared, Error> {
+    let directories = Maildir::open(maildir)?;
+    let (tmp, new) = (directories.sub(b"tmp")?, directories.sub(b"new")?);
+    let tmp_name = name::unique();
+    let file = tmp.create_file(tmp_name.as_bytes())?;
+    let maildir = maildir.to_path_buf();
+    // From here on the file is taken away if anything fails.
+    let mut prepared = Prepared { maildir, tmp, new, tmp_name, new_name: String::new() };
+    let (octets, wire_octets) = write(&file, letter)?;
+    file.sync_all()?;
+    prepared.new_name = name::with_sizes(&prepared.tmp_name, octets, wire_octets);
+    Ok(prepared)
+}
+
+/// Writes the letter and returns its octets, on disk and in wire form. The store keeps lines: one
+/// that does not end is ended.
+fn write(mut file: &File, letter: &Letter) -> io::Result<(u64, u64)> {
+    let head = letter.head;
+    let (octets, lines, last) = match letter.body {
+        Body::Octets(body) => {
+            let end: &[u8] =
+                if body.last().is_none_or(|last| *last == b'\n') { b"" } else { b"\n" };
+            let mut pieces = [IoSlice::new(head), IoSlice::new(body), IoSlice::new(end)];
+            write_all(file, &mut pieces)?;
+            let lines = wire::bare_line_feeds(body);
+            return Ok(sizes(head, (body.len() + end.len()) as u64, lines + end.len() as u64));
+        }
+        Body::File { file: mut body, octets, lines } => {
+            file.write_all(head)?;
+            body.seek(SeekFrom::Start(0))?;
+            let copied = io::copy(&mut io::Read::take(body, octets), &mut file)?;
+            if copied != octets {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
+            let mut last = [b'\n'];
+            if octets > 0 {
+                body.read_exact_at(&mut last, octets - 1)?;
+            }
+            (octets, lines, last)
+        }
+    };
+    if last == *b"\n" {
+        return Ok(sizes(head, octets, lines));
+    }
+    file.write_all(b"\n")?;
+    Ok(sizes(head, octets + 1, lines + 1))
+}
+
+/// The sizes of a head and of a body of so many octets and line ends.
+fn sizes(head: &[u8], octets: u64, lines: u64) -> (u64, u64) {
+    let octets = head.len() as u64 + octets;
+    (octets, octets + wire::bare_line_feeds(head) + lines)
+}
+
+/// Writes all pieces, as a rule in one call.
+fn write_all(mut file: &File, mut pieces: &mut [IoSlice]) -> io::Result<()> {
+    while pieces.iter().any(|piece| !piece.is_empty()) {
+        match file.write_vectored(pieces) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
+            Ok(written) => IoSlice::advance_slices(&mut pieces, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Makes prepared letters seen, all of them or none.
+pub fn commit(mut prepared: Vec<Prepared>) -> Result<(), Error> {
+    let made = make_seen(&mut prepared);
+    if made.is_err() {
+        for letter in prepared.iter().filter(|letter| letter.tmp_name.is_empty()) {
+            // Where a reader has moved it to `cur` already, the letter comes twice: never lost.
+            let _ = letter.new.unlink(letter.new_name.as_bytes());
+        }
+    }
+    Ok(made?)
+}
+
+/// Careful: first all renames, then all syncs. A sync takes a thousand times longer, and what
+/// fails should fail before anybody has read the letter.
+fn make_seen(prepared: &mut [Prepared]) -> io::Result<()> {
+    for letter in prepared.iter_mut() {
+        let (from, to) = (letter.tmp_name.as_bytes(), letter.new_name.as_bytes());
+        letter.tmp.rename(from, &letter.new, to)?;
+        letter.tmp_name.clear();
+    }
+    for (index, letter) in prepared.iter().enumerate() {
+        if !prepared[..index].iter().any(|earlier| earlier.maildir == letter.maildir) {
+            letter.new.sync()?;
+        }
+    }
+    Ok(())
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if !self.tmp_name.is_empty() {
+            let _ = self.tmp.unlink(self.tmp_name.as_bytes());
+        }
+    }
+}
