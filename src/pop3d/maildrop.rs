@@ -25,7 +25,7 @@ pub struct Maildrop {
     last: u32,
 }
 
-/// What a session did, or would do if it said QUIT.
+/// What a session does once it says QUIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally {
     /// Messages sent whole.
@@ -34,6 +34,13 @@ pub struct Tally {
     pub deleted: usize,
     /// The others.
     pub left: usize,
+}
+
+impl Tally {
+    /// What it comes to when QUIT is never said.
+    pub fn without_update(self) -> Tally {
+        Tally { deleted: 0, left: self.left + self.deleted, ..self }
+    }
 }
 
 impl fmt::Display for Tally {
@@ -51,7 +58,7 @@ impl Maildrop {
     pub fn open(user: &User) -> Result<Maildrop, Reply> {
         let mailbox = Mailbox::open_exclusive(&user.maildir).map_err(|error| match error {
             Error::Busy => {
-                let text = "another session has the maildrop, or the lock of its list";
+                let text = "another session has the maildrop";
                 Reply::code(Code::InUse, text).by("RFC 2449 §8.1.2")
             }
             error => error.into(),
