@@ -129,9 +129,10 @@ impl Maildrop {
     /// A message shall go.
     pub fn mark_deleted(&mut self, place: Place) {
         self.marks[place.0] |= DELETED;
+        self.last = self.last.max(number(place.0));
     }
 
-    /// RFC 1939 §5, RFC 1460 §5: all messages stay, and none was retrieved as far as LAST knows.
+    /// RFC 1939 §5, RFC 1460 §5: all messages stay, and none was touched as far as LAST knows.
     pub fn reset(&mut self) {
         self.marks.iter_mut().for_each(|mark| *mark &= !DELETED);
         self.last = 0;
@@ -139,7 +140,7 @@ impl Maildrop {
 
     /// RFC 1460 §5.
     ///
-    /// We differ: what sessions before this one retrieved does not count, UIDL is there for that.
+    /// We differ: what sessions before this one touched does not count, UIDL is there for that.
     pub fn last(&self) -> u32 {
         self.last
     }

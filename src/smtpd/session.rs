@@ -63,6 +63,8 @@ pub(super) struct Envelope {
     pub recipients: Vec<Recipient>,
     /// RCPT commands, refused ones included.
     pub asked: usize,
+    /// RCPT commands that were answered with 250; several may mean one recipient.
+    pub accepted: usize,
 }
 
 /// A session at work.
