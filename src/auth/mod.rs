@@ -12,10 +12,11 @@ mod passwd;
 pub mod sasl;
 pub mod scheme;
 
-use crate::conf::Site;
+use crate::conf::{Location, Site};
 use crate::limits;
 use crate::sys;
 use crate::sys::cached::Cached;
+use crate::sys::identity::Account;
 use crypts::Crypts;
 use failures::Failures;
 use md5::{Digest, Md5};
@@ -33,8 +34,10 @@ pub struct User {
     pub name: String,
     /// The home directory.
     pub home: PathBuf,
-    /// The Maildir.
-    pub maildir: PathBuf,
+    /// Where the mail is.
+    pub mailbox: Location,
+    /// The account whose identity touches it; `None` where all mail has one owner.
+    pub account: Option<Account>,
     /// Octets the mailbox may hold, 0 for no limit.
     pub quota: u64,
 }
@@ -144,7 +147,7 @@ pub fn faults(site: &Site, live: &Live) -> Vec<String> {
     let mut faults: Vec<_> = table.faults.iter().map(|fault| fault.at(&site.users)).collect();
     let mut told = HashSet::new();
     for entry in table.entries() {
-        let fault = sys::access::fault(&user(site, entry).maildir);
+        let fault = sys::access::fault(user(site, entry).mailbox.inbox());
         // One directory above them all is told once.
         if let Some((directory, why)) = fault
             && told.insert(directory)
@@ -196,13 +199,11 @@ fn user(site: &Site, entry: &Entry) -> User {
         Some(home) => home.clone(),
         None => site.home.replace("%u", &entry.name),
     };
-    let mailbox = site.mailbox.replace("%u", &entry.name);
-    let maildir = match mailbox.strip_prefix("~/") {
-        Some(below) => PathBuf::from(&home).join(below),
-        None => mailbox.into(),
-    };
+    let home = PathBuf::from(home);
+    let mailbox = Location::of(&site.mailbox, &home, &entry.name);
+    let mailbox = mailbox.expect("the configuration was read with a valid one");
     let quota = entry.quota.unwrap_or(site.quota);
-    User { name: entry.name.clone(), home: home.into(), maildir, quota }
+    User { name: entry.name.clone(), home, mailbox, account: None, quota }
 }
 
 fn verdict(

@@ -130,7 +130,7 @@ fn entries_and_their_users() {
     ] {
         let (_directory, site) = site(users, &format!("home /home/%u\nmailbox {mailbox}\nquota 7"));
         let user = find(&site, &Live::default(), name).unwrap().map_or(String::new(), |user| {
-            let (home, maildir) = (user.home.display(), user.maildir.display());
+            let (home, maildir) = (user.home.display(), user.mailbox.inbox().display());
             format!("{} {home} {maildir} {}", user.name, user.quota)
         });
         assert_eq!(user, told, "{name}");

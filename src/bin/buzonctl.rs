@@ -109,7 +109,7 @@ fn del(site: &Site, name: &str) -> Result<(), Failure> {
     edited(edit::del(site, &name))?;
     if let Some(user) = user {
         println!("{name} is out of {}; the mailbox stays:", site.users.display());
-        println!("{}", user.maildir.display());
+        println!("{}", user.mailbox.inbox().display());
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ fn list(site: &Site) -> Result<(), Failure> {
     match auth::list(site, &auth::Live::default()) {
         Ok(users) => {
             for (user, scheme) in users {
-                println!("{}\t{scheme}\t{}", user.name, user.maildir.display());
+                println!("{}\t{scheme}\t{}", user.name, user.mailbox.inbox().display());
             }
             Ok(())
         }

@@ -56,7 +56,7 @@ pub struct Place(usize);
 impl Maildrop {
     /// RFC 1939 §4: opens a maildrop, and keeps other sessions out of it.
     pub fn open(user: &User) -> Result<Maildrop, Reply> {
-        let mailbox = Mailbox::open_exclusive(&user.maildir).map_err(|error| match error {
+        let mailbox = Mailbox::open_exclusive(&user.mailbox).map_err(|error| match error {
             Error::Busy => {
                 let text = "another session has the maildrop";
                 Reply::code(Code::InUse, text).by("RFC 2449 §8.1.2")

@@ -106,7 +106,7 @@ impl Smtpd<'_> {
         let content = text.spool.content().map_err(|error| failed(spool_failure(&error)))?;
         let reverse_path = envelope.reverse_path.as_ref();
         let letter = Letter { reverse_path, hop, content };
-        deliver::local(&letter, &envelope.recipients).map_err(failed)?;
+        deliver::local(&letter, &envelope.recipients, self.site.deliver_wait).map_err(failed)?;
         self.letters += 1;
         self.log_accepted(envelope, text.octets);
         Ok(Reply::new(250, "2.0.0", format!("{} is delivered", envelope.id)))

@@ -12,6 +12,7 @@ use super::maildir::{Maildir, Places};
 use super::scan::{Entry, Scan};
 use super::uidlist::{self, Draft, Uidlist};
 use super::{Error, Wire, dotlock, name};
+use crate::conf::Location;
 use crate::limits;
 use crate::sys::lock;
 
@@ -52,7 +53,10 @@ impl Mailbox {
 
     /// Opens a mailbox for the only one of those who open it so; `Error::Busy` where another was
     /// first. Deliveries and other programs go on.
-    pub fn open_exclusive(maildir: &Path) -> Result<Mailbox, Error> {
+    pub fn open_exclusive(location: &Location) -> Result<Mailbox, Error> {
+        let Location::Maildir(maildir) = location else {
+            return Err(Error::Unavailable(io::Error::other("mbox: not yet")));
+        };
         let maildir = Maildir::open(maildir)?;
         let file = maildir.root.lock_file(EXCLUSIVE)?;
         match lock::try_exclusive(&file)? {

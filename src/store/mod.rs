@@ -16,12 +16,13 @@ mod scan;
 mod uidlist;
 mod wire;
 
-pub use delivery::{Body, Letter, Prepared, commit, prepare};
+pub use delivery::{Body, Letter};
 pub use mailbox::{Mailbox, Message};
-pub use maildir::used;
 pub use wire::Wire;
 
+use crate::conf::Location;
 use std::io::{self, ErrorKind};
+use std::time::Instant;
 
 /// Why a mailbox could not do it.
 #[derive(Debug)]
@@ -32,6 +33,51 @@ pub enum Error {
     Busy,
     /// Anything else; the next time may be better.
     Unavailable(io::Error),
+}
+
+/// A letter that is written where nobody sees it, on its way into a mailbox. Unless it is settled,
+/// dropping it takes it away again.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Under `tmp/`.
+    Maildir(delivery::Prepared),
+}
+
+/// Does all that can fail for lack of room: the letter is written and synced. Locks are waited for
+/// until `deadline`.
+pub fn prepare(
+    location: &Location,
+    letter: &Letter,
+    _deadline: Instant,
+) -> Result<Prepared, Error> {
+    match location {
+        Location::Maildir(path) => delivery::prepare(path, letter).map(Prepared::Maildir),
+        Location::Mbox { .. } => Err(Error::Unavailable(io::Error::other("mbox: not yet"))),
+    }
+}
+
+impl Prepared {
+    /// Puts the letter where readers look.
+    pub fn show(&mut self) -> Result<(), Error> {
+        match self {
+            Prepared::Maildir(prepared) => prepared.show(),
+        }
+    }
+
+    /// Makes that outlive a crash, and final.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        match self {
+            Prepared::Maildir(prepared) => prepared.settle(),
+        }
+    }
+}
+
+/// Octets of a user's mailbox, folders included, as they lie on disk.
+pub fn used(location: &Location) -> Result<u64, Error> {
+    match location {
+        Location::Maildir(path) => maildir::used(path),
+        Location::Mbox { .. } => Err(Error::Unavailable(io::Error::other("mbox: not yet"))),
+    }
 }
 
 impl From<io::Error> for Error {

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod crypt;
 pub mod dir;
 pub mod file;
+pub mod identity;
 pub mod lock;
 pub mod log;
 pub mod poll;
