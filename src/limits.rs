@@ -28,10 +28,8 @@ pub const DELIVERY: Duration = Duration::from_secs(60);
 /// RFC 2449 §4 allows 255 octets a command; SASL answers (RFC 5034 §4) may be as long as in SMTP.
 pub const POP3_LINE: usize = 12_288;
 
-/// Errors after which replies come slower, and how much slower each.
+/// Errors after which replies come slower, each by the `failure_delay` of buzon.conf(5).
 pub const ERRORS_SLOW: usize = 10;
-/// The pause before each reply once a session made `ERRORS_SLOW` errors.
-pub const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// Errors after which a session is ended.
 pub const ERRORS: usize = 20;
 
@@ -50,6 +48,8 @@ pub const CRYPTS: usize = 4;
 pub const CRYPTS_WAITING: usize = 1_000;
 /// Addresses remembered for their failed logins.
 pub const FAILURES: usize = 10_000;
+/// Users remembered for the time of their last POP3 login (RFC 2449 §6.5).
+pub const LOGINS: usize = 10_000;
 
 /// RFC 5321 §3.9: names that one alias may come to, loops included.
 pub const ALIAS_EXPANSIONS: usize = 1_000;
@@ -57,3 +57,5 @@ pub const ALIAS_EXPANSIONS: usize = 1_000;
 pub const TABLE_FILE: u64 = 64 * 1024 * 1024;
 /// RFC 1939 §7 allows 70 octets for a unique-id.
 pub const UNIQUE_ID: usize = 70;
+/// The read buffer while a letter comes in.
+pub const TEXT_BUFFER: usize = 64 * 1024;

@@ -127,7 +127,7 @@ fn need_certificates(path: &Path, site: &mut Site, faults: &mut Vec<String>) {
     if !site.certificates.is_empty() {
         return;
     }
-    for setting in &site.settings {
+    for setting in &mut site.settings {
         let Some(role) =
             [Role::Submissions, Role::Pop3s].into_iter().find(|role| role.name() == setting.key)
         else {
@@ -138,7 +138,10 @@ fn need_certificates(path: &Path, site: &mut Site, faults: &mut Vec<String>) {
                 let place = path.display();
                 faults.push(format!("{place}:{line}: '{}' needs a certificate", setting.key));
             }
-            _ => site.listen.retain(|(other, _)| *other != role),
+            _ => {
+                site.listen.retain(|(other, _)| *other != role);
+                setting.value = "none".into();
+            }
         }
     }
 }
@@ -168,7 +171,6 @@ fn empty() -> Site {
         expn: false,
         apop: false,
         old_verbs: false,
-        deliver_wait: Duration::ZERO,
         smtp_timeout: Duration::ZERO,
         pop3_timeout: Duration::ZERO,
         failure_delay: Duration::ZERO,

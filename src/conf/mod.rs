@@ -10,7 +10,7 @@ mod values;
 
 pub use file::{Error, Setting, load};
 pub use keys::{KEYS, Key};
-pub use values::{Address, Network};
+pub use values::{Address, Network, duration};
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -107,13 +107,11 @@ pub struct Site {
     pub apop: bool,
     /// LAST of RFC 1460.
     pub old_verbs: bool,
-    /// How long a delivery waits for locks and disks.
-    pub deliver_wait: Duration,
     /// RFC 5321 §4.5.3.2.7: silence after which smtpd hangs up.
     pub smtp_timeout: Duration,
     /// RFC 1939 §3: silence after which pop3d hangs up.
     pub pop3_timeout: Duration,
-    /// The pause after a failed login.
+    /// The pause after a failed login, and after each error from the tenth on.
     pub failure_delay: Duration,
     /// RFC 2449 §6.5: seconds between two POP3 logins of a user.
     pub login_delay: Duration,

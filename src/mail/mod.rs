@@ -1,5 +1,13 @@
-//! Messages as values: addresses, dates, trace fields. Pure and total: bytes in, values out.
+//! Messages as values: addresses, dates, trace fields, the header section.
+//!
+//! Pure and total: bytes in, values out; any string of bytes is a message.
 
-mod address;
+mod address; // RFC 5321 §4.1.2: paths and mailboxes
+mod date; // RFC 5322 §3.3
+mod header; // RFC 5322 §2.2: the fields of a message that passes by
+mod trace; // RFC 5321 §4.4: what we put first
 
-pub use address::Mailbox;
+pub use address::{Fault, Mailbox, domain, forward_path, reverse_path};
+pub use date::date;
+pub use header::Filter;
+pub use trace::{Hop, delivered_to, return_path};

@@ -1,1 +1,14 @@
-//! To come.
+//! The SMTP server: RFC 5321, read beside it.
+//!
+//! `session` is the loop and the state diagram; the other files are the parts of the dialogue, in
+//! the order they are spoken.
+
+mod session; // §3.1, §4.1.4: greeting, loop, states, order of commands
+// the parts of the dialogue
+mod ask; // §3.5, §4.1.1.6 to 9: VRFY, EXPN, HELP, NOOP
+mod data; // §4.1.1.4: DATA
+mod envelope; // §4.1.1.2, 3, 5: MAIL, RCPT, RSET
+mod hello; // §4.1.1.1, RFC 3207: EHLO, HELO, STARTTLS
+mod login; // RFC 4954: AUTH
+
+pub use session::{Live, refuse, serve};

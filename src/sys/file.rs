@@ -7,15 +7,20 @@ use std::path::Path;
 
 /// Reads a text file of at most `limit` octets.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    let mut text = String::new();
+    String::from_utf8(read(path, limit)?).map_err(|_| io::Error::other("is not UTF-8"))
+}
+
+/// Reads a file of at most `limit` octets.
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::Error::other("is a directory"));
     }
-    if file.take(limit + 1).read_to_string(&mut text)? as u64 > limit {
+    if file.take(limit + 1).read_to_end(&mut content)? as u64 > limit {
         return Err(io::Error::other(format!("is larger than {limit} octets")));
     }
-    Ok(text)
+    Ok(content)
 }
 
 /// What tells one state of a file from another: device, inode, size, mtime.
@@ -57,6 +62,15 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         let _ = std::fs::remove_file(&new);
     }
     written
+}
+
+/// A file without a name, for reading and writing; it goes when it is closed.
+pub fn nameless(directory: &Path) -> io::Result<File> {
+    let path = directory.join(format!("{}.{}", std::process::id(), super::clock::id()));
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
 }
 
 #[cfg(test)]

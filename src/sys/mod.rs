@@ -2,10 +2,22 @@
 //!
 //! The only place of `unsafe`; what it offers is shaped like our needs, and no libc type leaves.
 
+pub mod access;
+pub mod cached;
+pub mod certificate;
+pub mod clock;
 pub mod crypt;
 pub mod dir;
 pub mod file;
 pub mod lock;
+pub mod log;
+pub mod poll;
+pub mod process;
+pub mod program;
+pub mod signal;
+pub mod socket;
+pub mod terminal;
+pub mod thread;
 
 /// The name of this host, as gethostname(2) tells it.
 pub fn hostname() -> Option<String> {

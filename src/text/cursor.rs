@@ -27,8 +27,8 @@ impl<'a> Cursor<'a> {
         self.rest.first().copied()
     }
 
-    /// The next octet.
-    pub fn next(&mut self) -> Option<u8> {
+    /// The next octet, passed.
+    pub fn take(&mut self) -> Option<u8> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(*first)

@@ -20,6 +20,26 @@ pub fn is_vchar(octet: u8) -> bool {
     (0x21..=0x7e).contains(&octet)
 }
 
+/// What a peer wrote, fit for one line of a log or a screen: control characters and octets that
+/// are no UTF-8 become `\\xHH`.
+pub fn printable(octets: &[u8]) -> String {
+    let mut shown = String::with_capacity(octets.len());
+    for chunk in octets.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+                    shown.push_str(&format!("\\x{:02x}", u32::from(character)));
+                }
+                _ => shown.push(character),
+            }
+        }
+        for octet in chunk.invalid() {
+            shown.push_str(&format!("\\x{octet:02x}"));
+        }
+    }
+    shown
+}
+
 /// The word among `known` that a slip of the finger may have meant: at most two letters dropped,
 /// added, changed or swapped, and fewer than half of the word.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {

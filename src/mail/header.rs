@@ -1,0 +1,159 @@
+//! The header section of a message that passes by, line by line: RFC 5322 §2.2.
+//!
+//! What final delivery must know (how many hops, where it was delivered before) is noted, and what
+//! it replaces (Return-Path, RFC 5321 §4.4) is left out. The body passes untouched; so does
+//! everything once a line is longer than any header line could be.
+
+use memchr::memchr;
+
+/// RFC 5322 §2.1.1 allows 998; nobody's header field needs more than this.
+const LINE: usize = 16 * 1024;
+
+/// Where in the message the filter stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    First,
+    Header,
+    Dropping,
+    Body,
+}
+
+/// Reads a message in pieces of any size, lines ended by LF.
+pub struct Filter {
+    at: At,
+    line: Vec<u8>,
+    /// Received fields (RFC 5321 §6.3).
+    pub hops: usize,
+    /// The values of Delivered-To fields (RFC 9228 §2), as written.
+    pub delivered_to: Vec<String>,
+}
+
+impl Filter {
+    /// Before the first octet.
+    pub fn new() -> Filter {
+        Filter { at: At::First, line: Vec::new(), hops: 0, delivered_to: Vec::new() }
+    }
+
+    /// Appends what shall be kept of `input` to `output`.
+    pub fn feed(&mut self, mut input: &[u8], output: &mut Vec<u8>) {
+        while self.at != At::Body && !input.is_empty() {
+            let end = memchr(b'\n', input).map_or(input.len(), |at| at + 1);
+            self.line.extend_from_slice(&input[..end]);
+            input = &input[end..];
+            if self.line.ends_with(b"\n") || self.line.len() > LINE {
+                self.judge(output);
+            }
+        }
+        output.extend_from_slice(input);
+    }
+
+    /// What is left at the end of the message.
+    pub fn end(&mut self, output: &mut Vec<u8>) {
+        if !self.line.is_empty() {
+            self.judge(output);
+        }
+    }
+
+    fn judge(&mut self, output: &mut Vec<u8>) {
+        let line = std::mem::take(&mut self.line);
+        let folded = matches!(line[0], b' ' | b'\t') && self.at != At::First;
+        let name = field_name(&line);
+        match name {
+            _ if folded => {}
+            Some(name) if name.eq_ignore_ascii_case(b"Return-Path") => self.at = At::Dropping,
+            Some(name) => {
+                self.at = At::Header;
+                self.note(name, &line[name.len() + 1..]);
+            }
+            None => {
+                if self.at == At::First && line != b"\n" {
+                    // No header at all: an empty line keeps the text out of ours.
+                    output.push(b'\n');
+                }
+                self.at = At::Body;
+            }
+        }
+        if self.at != At::Dropping {
+            output.extend_from_slice(&line);
+        }
+        if line.len() > LINE && !line.ends_with(b"\n") {
+            self.at = At::Body;
+        }
+    }
+
+    fn note(&mut self, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(b"Received") {
+            self.hops += 1;
+        } else if name.eq_ignore_ascii_case(b"Delivered-To") && self.delivered_to.len() < 1_000 {
+            self.delivered_to.push(String::from_utf8_lossy(value).trim().to_owned());
+        }
+    }
+}
+
+impl Default for Filter {
+    fn default() -> Filter {
+        Filter::new()
+    }
+}
+
+/// RFC 5322 §2.2: printable octets up to a colon; blanks before it as of old (§4.5).
+fn field_name(line: &[u8]) -> Option<&[u8]> {
+    let name = &line[..memchr(b':', line)?];
+    let end = name.iter().rposition(|octet| *octet != b' ').map_or(0, |at| at + 1);
+    let valid = end > 0 && name[..end].iter().all(|octet| (33..=126).contains(octet));
+    (valid && end == name.len()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// (message, what is kept, hops, delivered to)
+    type Row = (&'static str, &'static str, usize, &'static [&'static str]);
+
+    const ROWS: &[Row] = &[
+        ("Subject: a\n\nb\n", "Subject: a\n\nb\n", 0, &[]),
+        ("Return-Path: <x@y>\nTo: a\n\nb\n", "To: a\n\nb\n", 0, &[]),
+        ("To: a\nreturn-path:\n <x@y>\nCc: b\n\n", "To: a\nCc: b\n\n", 0, &[]),
+        (
+            "Received: a\n b\nReceived: c\n\nReceived: d\n",
+            "Received: a\n b\nReceived: c\n\nReceived: d\n",
+            2,
+            &[],
+        ),
+        ("Delivered-To: ana@x\n\n", "Delivered-To: ana@x\n\n", 0, &["ana@x"]),
+        ("Hi\nthere: you\n", "\nHi\nthere: you\n", 0, &[]),
+        ("\nbody\n", "\nbody\n", 0, &[]),
+        ("", "", 0, &[]),
+        ("To: a", "To: a", 0, &[]),
+        ("To: a\nno field\nReceived: x\n", "To: a\nno field\nReceived: x\n", 0, &[]),
+        (" folded first\n", "\n folded first\n", 0, &[]),
+    ];
+
+    #[test]
+    fn in_one_piece_and_octet_by_octet() {
+        for (message, kept, hops, delivered) in ROWS {
+            for size in [message.len().max(1), 1, 3] {
+                let (mut filter, mut output) = (Filter::new(), Vec::new());
+                message.as_bytes().chunks(size).for_each(|p| filter.feed(p, &mut output));
+                filter.end(&mut output);
+                assert_eq!(String::from_utf8(output).unwrap(), *kept, "{message:?} by {size}");
+                assert_eq!(
+                    (filter.hops, &filter.delivered_to[..]),
+                    (*hops, &delivered.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_gathered() {
+        let (mut filter, mut output) = (Filter::new(), Vec::new());
+        for _ in 0..100 {
+            filter.feed(&[b'x'; 1000], &mut output);
+        }
+        assert!(filter.line.len() <= LINE + 1000);
+        filter.end(&mut output);
+        assert_eq!(output.len(), 100_001);
+    }
+}

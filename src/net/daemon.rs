@@ -1,0 +1,313 @@
+//! The life of a daemon: options, configuration, sockets, identity, signals, the end.
+//!
+//! What differs between daemons is a `Daemon` value. Everything happens in this order: read the
+//! configuration and the certificates, bind, become the mail owner, detach, tell that we are
+//! ready, accept; at SIGHUP read again for new sessions, at SIGTERM let sessions end.
+
+use super::conn::Conn;
+use super::listen;
+use super::stream::{Plain, Stream};
+use super::table::Full;
+use super::tls::{self, Acceptor};
+use super::transcript::Transcript;
+use crate::conf::{self, Address, Role, Site};
+use crate::sys::signal::Signal;
+use crate::sys::{clock, file, log as logging, process, socket};
+use getopts::Options;
+use std::ffi::CStr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What makes one daemon different from another.
+pub struct Daemon {
+    /// Its name in logs and of its pid file.
+    pub name: &'static CStr,
+    /// What it serves; the first is for standard input.
+    pub roles: &'static [Role],
+    /// Serves one session to its end.
+    pub serve: Box<dyn Fn(Session) + Send + Sync>,
+    /// The line that refuses a connection, line end included.
+    pub refuse: fn(&Site, Full) -> String,
+}
+
+/// One connection, and what its session needs.
+pub struct Session {
+    /// The configuration it began with, and keeps.
+    pub site: Arc<Site>,
+    /// The connection.
+    pub conn: Conn,
+    /// What the socket is for.
+    pub role: Role,
+    /// Its name in the log.
+    pub id: String,
+    /// Where it may be written down.
+    pub transcript: Transcript,
+}
+
+/// sysexits(3).
+mod exit {
+    pub const OK: u8 = 0;
+    pub const USAGE: u8 = 64;
+    pub const NO_USER: u8 = 67;
+    pub const UNAVAILABLE: u8 = 69;
+    pub const OS_ERROR: u8 = 71;
+    pub const CONFIG: u8 = 78;
+}
+
+/// What new sessions begin with: replaced whole at SIGHUP.
+#[derive(Clone)]
+pub(super) struct Current {
+    pub site: Arc<Site>,
+    pub acceptor: Option<Acceptor>,
+}
+
+/// The options.
+pub(super) struct Flags {
+    pub file: Option<PathBuf>,
+    check: bool,
+    foreground: bool,
+    verbose: bool,
+    standard_input: bool,
+    pub transcript: bool,
+}
+
+pub(super) type Listener = (Role, TcpListener);
+
+/// Runs a daemon with its arguments, and returns its exit code.
+pub fn run(daemon: Daemon, args: impl Iterator<Item = String>) -> u8 {
+    start(daemon, args).err().unwrap_or(exit::OK)
+}
+
+fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
+    let flags = flags(&daemon, args)?;
+    let current = read(flags.file.as_deref()).map_err(|fault| tell(&fault, exit::CONFIG))?;
+    if flags.check {
+        show(&current.site, flags.verbose);
+        return Ok(());
+    }
+    process::share_heap();
+    let target = logging::Target::choose(flags.foreground);
+    if flags.standard_input {
+        logging::start(daemon.name, target, flags.verbose);
+        become_owner(&current.site, true)?;
+        return standard_input(&daemon, current, &flags);
+    }
+    let listeners = listeners(&daemon, &current.site, flags.file.as_deref())?;
+    let loopback = listeners
+        .iter()
+        .all(|(_, listener)| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()));
+    become_owner(&current.site, loopback)?;
+    let detached = if flags.foreground { None } else { Some(process::detach()?) };
+    logging::start(daemon.name, target, flags.verbose);
+    let failed = |error: io::Error| tell(&error.to_string(), exit::OS_ERROR);
+    let signals = (Signal::stop().map_err(failed)?, Signal::reload().map_err(failed)?);
+    let pid_file = write_pid(&daemon, &current.site);
+    for (role, listener) in &listeners {
+        let address = listener.local_addr().map_or(String::new(), |a| a.to_string());
+        log::info!("listening role={} address={address}", role.name());
+    }
+    if let Some(detached) = detached {
+        detached.tell(exit::OK);
+    }
+    let accepted = listen::accept(daemon, current, flags, listeners, signals);
+    let _ = std::fs::remove_file(pid_file);
+    accepted.map_err(failed)
+}
+
+fn flags(daemon: &Daemon, args: impl Iterator<Item = String>) -> Result<Flags, u8> {
+    let mut options = Options::new();
+    options.optopt("f", "", "configuration (default /etc/buzon/buzon.conf)", "FILE");
+    options.optflag("n", "", "check the configuration and exit; with -v, print every value");
+    options.optflag("d", "", "stay in the foreground, log to standard error");
+    options.optflag("v", "", "log more");
+    options.optflag("i", "", "serve one session on standard input and output");
+    options.optflag("t", "", "write every session to standard error, with states and rules");
+    let parsed = options.parse(args.skip(1)).map_err(|fault| fault.to_string());
+    let parsed = parsed.and_then(|matches| match matches.free.first() {
+        Some(word) => Err(format!("'{word}': no argument is expected")),
+        None => Ok(matches),
+    });
+    let matches = parsed.map_err(|fault| {
+        let usage = format!("usage: {} [-dintv] [-f file]", daemon.name.to_string_lossy());
+        tell(&format!("{fault}\n{}", options.usage(&usage).trim_end()), exit::USAGE)
+    })?;
+    let default = Path::new("/etc/buzon/buzon.conf");
+    // Absolute, since a daemon leaves the directory it was started in.
+    let file = matches.opt_str("f").map(|file| std::path::absolute(&file).unwrap_or(file.into()));
+    Ok(Flags {
+        file: file.or_else(|| default.exists().then(|| default.into())),
+        check: matches.opt_present("n"),
+        foreground: matches.opt_present("d"),
+        verbose: matches.opt_present("v"),
+        standard_input: matches.opt_present("i"),
+        transcript: matches.opt_present("t"),
+    })
+}
+
+pub(super) fn read(file: Option<&Path>) -> Result<Current, String> {
+    let site = conf::load(file).map_err(|error| error.to_string())?;
+    let acceptor = tls::acceptor(&site)?;
+    Ok(Current { site: Arc::new(site), acceptor })
+}
+
+fn show(site: &Site, verbose: bool) {
+    if !verbose {
+        println!("configuration OK");
+    }
+    for setting in site.settings.iter().filter(|_| verbose) {
+        let from = setting.line.map_or("default".into(), |line| format!("line {line}"));
+        println!("{:<28} {:<32} # {from}", setting.key, setting.value);
+    }
+}
+
+/// Inherited sockets with a name of ours, or else those of the configuration.
+fn listeners(daemon: &Daemon, site: &Site, file: Option<&Path>) -> Result<Vec<Listener>, u8> {
+    let inherited = socket::inherited().map_err(|e| tell(&e.to_string(), exit::OS_ERROR))?;
+    let named = |name: &str| daemon.roles.iter().find(|role| role.name() == name).copied();
+    let mut listeners: Vec<Listener> = inherited
+        .into_iter()
+        .filter_map(|(listener, name)| named(&name).map(|role| (role, listener)))
+        .collect();
+    if listeners.is_empty() {
+        for (role, address) in &site.listen {
+            if daemon.roles.contains(role) {
+                bind(*role, *address, file, &mut listeners)?;
+            }
+        }
+    }
+    if listeners.is_empty() {
+        return Err(tell("nowhere to listen: the configuration names no address", exit::CONFIG));
+    }
+    for (_, listener) in &listeners {
+        listener.set_nonblocking(true).map_err(|e| tell(&e.to_string(), exit::OS_ERROR))?;
+    }
+    Ok(listeners)
+}
+
+fn bind(
+    role: Role,
+    address: Address,
+    file: Option<&Path>,
+    listeners: &mut Vec<Listener>,
+) -> Result<(), u8> {
+    for at in address.sockets() {
+        match socket::listener(at) {
+            Ok(listener) => listeners.push((role, listener)),
+            Err(error) if matches!(address, Address::Any(_)) && socket::is_unsupported(&error) => {}
+            Err(error) => {
+                let file = file.unwrap_or(Path::new("/etc/buzon/buzon.conf")).display();
+                let cure = match error.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        "another server is there ('ss -ltnp' shows it): \
+                        stop it, or change"
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        "ports below 1024 are root's: \
+                        start as root, or change"
+                    }
+                    _ => "change",
+                };
+                let fault = format!("{at}: {error}; {cure} '{}' in {file}", role.name());
+                return Err(tell(&fault, exit::UNAVAILABLE));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Root becomes the mail owner; root without one serves this host only.
+fn become_owner(site: &Site, loopback: bool) -> Result<(), u8> {
+    if !process::is_root() {
+        return Ok(());
+    }
+    let failed = |error: io::Error| tell(&format!("{}: {error}", site.mail_owner), exit::OS_ERROR);
+    match process::account(&site.mail_owner).map_err(failed)? {
+        Some(account @ (1.., _)) => {
+            for directory in [&site.run, &site.spool] {
+                if std::fs::create_dir_all(directory).is_ok() {
+                    process::give(directory, account).map_err(failed)?;
+                }
+            }
+            process::become_account(&site.mail_owner).map_err(failed)?;
+            Ok(())
+        }
+        _ if loopback => Ok(()),
+        _ => {
+            let fault = format!(
+                "there is no account '{}' to become, and root serves loopback only: \
+                 make it with 'useradd -r {}', or name another by mail_owner",
+                site.mail_owner, site.mail_owner
+            );
+            Err(tell(&fault, exit::NO_USER))
+        }
+    }
+}
+
+fn write_pid(daemon: &Daemon, site: &Site) -> PathBuf {
+    let path = site.run.join(format!("{}.pid", daemon.name.to_string_lossy()));
+    let _ = std::fs::create_dir_all(&site.run);
+    let pid = format!("{}\n", std::process::id());
+    if let Err(error) = file::replace(&path, pid.as_bytes(), 0o644) {
+        log::warn!("pid_file={} error={error}", path.display());
+    }
+    path
+}
+
+/// One session on standard input and output; its role is that of the port the client came to.
+fn standard_input(daemon: &Daemon, current: Current, flags: &Flags) -> Result<(), u8> {
+    let failed = |error: io::Error| tell(&error.to_string(), exit::OS_ERROR);
+    let (plain, addresses) = match socket::standard().map_err(failed)? {
+        socket::Standard::Socket(socket) => {
+            let addresses = (socket.peer_addr().ok(), socket.local_addr().ok());
+            (Plain::Tcp(socket), addresses)
+        }
+        socket::Standard::Files(input, output) => (Plain::Files(input, output), (None, None)),
+    };
+    let port = addresses.1.map(|local| local.port());
+    let of_port = |address: &Address| address.sockets().first().map(SocketAddr::port) == port;
+    let mut listen = current.site.listen.iter();
+    let role = listen.find(|(role, address)| daemon.roles.contains(role) && of_port(address));
+    let role = role.map_or(daemon.roles[0], |(role, _)| *role);
+    let (stop, _running) = UnixStream::pair().map_err(failed)?;
+    let stream = Stream::Plain(plain);
+    let conn = Conn::new(stream, addresses, Arc::new(stop.into()), current.acceptor);
+    serve(daemon, current.site, conn, role, flags.transcript);
+    Ok(())
+}
+
+pub(super) fn serve(
+    daemon: &Daemon,
+    site: Arc<Site>,
+    mut conn: Conn,
+    role: Role,
+    transcript: bool,
+) {
+    let id = clock::id();
+    let peer = conn.peer().map_or("stdin".into(), |peer| peer.to_string());
+    log::info!("{id} connect role={} peer={peer}", role.name());
+    let transcript = Transcript::new(transcript, &id);
+    transcript.event(&format!("{peer} connects to {}", role.name()));
+    if role.implicit_tls() {
+        match conn.start_tls() {
+            Ok(_) => {}
+            Err(hangup) => {
+                log::info!("{id} end=handshake cause={hangup:?}");
+                return;
+            }
+        }
+    }
+    let _ = conn.set_stall(match role {
+        Role::Smtp | Role::Submission | Role::Submissions => site.smtp_timeout,
+        Role::Pop3 | Role::Pop3s => site.pop3_timeout,
+    });
+    (daemon.serve)(Session { site, conn, role, id, transcript });
+}
+
+/// Says why we end, where the person who started us looks.
+fn tell(fault: &str, code: u8) -> u8 {
+    eprintln!("{fault}");
+    code
+}

@@ -1,0 +1,127 @@
+//! The three ways octets travel: a TCP connection, standard input and output, TLS over either.
+
+use super::tls::{self, Acceptor, TlsInfo};
+use openssl::ssl::SslStream;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// Octets as the kernel carries them.
+#[derive(Debug)]
+pub enum Plain {
+    /// A connection.
+    Tcp(TcpStream),
+    /// Standard input and output.
+    Files(File, File),
+}
+
+/// Octets, perhaps under TLS.
+pub enum Stream {
+    /// As they are.
+    Plain(Plain),
+    /// Boxed, since a session without TLS should not carry its size.
+    Tls(Box<SslStream<Plain>>),
+}
+
+impl Stream {
+    /// The descriptor to wait on.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        match self.plain() {
+            Plain::Tcp(socket) => socket.as_fd(),
+            Plain::Files(input, _) => input.as_fd(),
+        }
+    }
+
+    /// Octets that were decrypted already and that no poll(2) would tell of.
+    pub fn has_pending(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Tls(stream) => stream.ssl().pending() > 0,
+        }
+    }
+
+    /// Shakes hands as a server.
+    pub fn accept_tls(self, acceptor: &Acceptor) -> io::Result<(Stream, TlsInfo)> {
+        let Stream::Plain(plain) = self else {
+            return Err(io::Error::other("TLS is on already"));
+        };
+        let stream = tls::accept(acceptor, plain)?;
+        let info = TlsInfo::of(stream.ssl());
+        Ok((Stream::Tls(Box::new(stream)), info))
+    }
+
+    /// How long a read or a write may stall.
+    pub fn set_stall(&self, stall: Duration) -> io::Result<()> {
+        if let Plain::Tcp(socket) = self.plain() {
+            socket.set_read_timeout(Some(stall))?;
+            socket.set_write_timeout(Some(stall))?;
+        }
+        Ok(())
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub fn close(&mut self) {
+        if let Stream::Tls(stream) = self {
+            let _ = stream.shutdown();
+        }
+        if let Plain::Tcp(socket) = self.plain() {
+            let _ = socket.shutdown(Shutdown::Write);
+        }
+    }
+
+    fn plain(&self) -> &Plain {
+        match self {
+            Stream::Plain(plain) => plain,
+            Stream::Tls(stream) => stream.get_ref(),
+        }
+    }
+}
+
+impl Read for Plain {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Plain::Tcp(socket) => socket.read(buffer),
+            Plain::Files(input, _) => input.read(buffer),
+        }
+    }
+}
+
+impl Write for Plain {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Plain::Tcp(socket) => socket.write(octets),
+            Plain::Files(_, output) => output.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(plain) => plain.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(plain) => plain.write(octets),
+            Stream::Tls(stream) => stream.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(plain) => plain.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}

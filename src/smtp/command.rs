@@ -1,0 +1,378 @@
+//! RFC 5321 §4.1: octets to a `Command`. Pure; what is left over is refused once for all.
+
+use super::reply::Reply;
+pub use super::verbs::{VERBS, Verb, find};
+use crate::mail::{Fault, Mailbox, domain, forward_path, reverse_path};
+use crate::text::{Cursor, is_vchar, nearest, printable};
+
+/// What a client may say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The name the client gives itself.
+    Ehlo(String),
+    /// The same, before 1995.
+    Helo(String),
+    /// The reverse-path, `None` for `<>`, and its parameters.
+    Mail(Option<Mailbox>, Parameters),
+    /// One forward-path.
+    Rcpt(Mailbox),
+    /// The letter follows.
+    Data,
+    /// Forget the letter.
+    Rset,
+    /// A user, or part of an address.
+    Vrfy(String),
+    /// An alias.
+    Expn(String),
+    /// About a command, or about all.
+    Help(String),
+    /// Nothing.
+    Noop,
+    /// Good-bye.
+    Quit,
+    /// TLS now.
+    StartTls,
+    /// A mechanism, and the client's first response in base64.
+    Auth(String, Option<String>),
+    /// SEND, SOML, SAML, TURN.
+    Obsolete,
+}
+
+/// The parameters of MAIL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameters {
+    /// RFC 1870 §6: octets, as the client reckons.
+    pub size: Option<u64>,
+    /// RFC 6152 §2: the letter may hold octets above 127.
+    pub eight_bit: bool,
+    /// RFC 6531 §3.4: addresses and header may hold UTF-8.
+    pub utf8: bool,
+}
+
+/// A line that may be a command: its verb, and the command or the refusal.
+pub fn parse(line: &[u8]) -> (Option<&'static Verb>, Result<Command, Reply>) {
+    let mut cursor = Cursor::new(line);
+    let word = cursor.run(|octet| octet.is_ascii_alphabetic());
+    let ends = matches!(cursor.peek(), None | Some(b' ' | b'\t'));
+    let Some(verb) = find(word).filter(|_| ends) else { return (None, Err(unknown(line))) };
+    let parsed = (verb.parse)(&mut cursor).and_then(|command| {
+        cursor.spaces();
+        match cursor.at_end() {
+            true => Ok(command),
+            false => Err(syntax(verb)),
+        }
+    });
+    (Some(verb), parsed)
+}
+
+/// As a transcript may show it: without the initial response of AUTH, and without what was meant as
+/// a password in a line that is no command.
+pub fn shown(line: &[u8], is_command: bool) -> String {
+    const SECRET: [&str; 5] = ["AUTH", "PASS", "LOGIN", "APOP", "PLAIN"];
+    let text = printable(line);
+    let secret = |word: &str| {
+        let word = word.to_ascii_uppercase();
+        nearest(&word, SECRET.into_iter()).is_some() || word.contains("AUTH")
+    };
+    let mut words = text.split_whitespace();
+    match (words.next(), words.next(), words.next()) {
+        (Some(verb), Some(mechanism), Some(response)) if is_command && secret(verb) => {
+            format!("{verb} {mechanism} ({} characters)", response.len())
+        }
+        (Some(verb), Some(_), _) if !is_command && text.split_whitespace().take(2).any(secret) => {
+            format!("{} ({} characters)", &verb[..verb.floor_char_boundary(8)], text.len())
+        }
+        _ => text,
+    }
+}
+
+fn syntax(verb: &Verb) -> Reply {
+    Reply::new(501, "5.5.4", format!("Syntax: {} {}", verb.name, verb.syntax).trim_end().to_owned())
+}
+
+/// No command of ours: perhaps a slip, perhaps a header field before DATA.
+fn unknown(line: &[u8]) -> Reply {
+    let word = line.split(|octet| *octet == b' ' || *octet == b'\t').next().unwrap_or(line);
+    let shown = printable(&word[..word.len().min(40)]);
+    let reply = |text: String| Reply::new(500, "5.5.2", text).by("RFC 5321 §4.2.4");
+    if line.is_empty() {
+        return reply("An empty line is no command; HELP lists them".into());
+    }
+    if let Some((name, _)) = shown.split_once(':').filter(|(name, _)| !name.is_empty()) {
+        return match find(name.as_bytes()) {
+            Some(verb) => reply(format!("{} and a space, not '{shown}'", verb.name)),
+            None => reply(format!("'{name}:' is a header field; headers go after DATA")),
+        };
+    }
+    let near = nearest(&shown.to_ascii_uppercase(), VERBS.iter().map(|verb| verb.name));
+    reply(match near {
+        Some(near) => format!("'{shown}' is no command; {near}?"),
+        None => format!("'{shown}' is no command; HELP lists them"),
+    })
+}
+
+/// RFC 5321 §4.1.1.1: a domain or an address literal.
+///
+/// We differ: any printable word is taken, as the name decides nothing here.
+pub(super) fn client(cursor: &mut Cursor) -> Result<String, Reply> {
+    cursor.spaces();
+    let mut strict = *cursor;
+    if let Some(name) = domain(&mut strict).filter(|_| strict.at_end()) {
+        *cursor = strict;
+        return Ok(name);
+    }
+    let word = cursor.run(|octet| is_vchar(octet) && !b"()<>\\\"".contains(&octet));
+    match word {
+        b"" => Err(Reply::new(501, "5.5.4", "Say your name: HELO pc1.example.org")),
+        word if word.len() > crate::limits::DOMAIN => {
+            Err(Reply::new(501, "5.5.4", "The name is longer than 255 octets"))
+        }
+        word => Ok(String::from_utf8_lossy(word).into_owned()),
+    }
+}
+
+pub(super) fn mail(cursor: &mut Cursor) -> Result<Command, Reply> {
+    cursor.spaces();
+    if cursor.literal("FROM:").is_none() {
+        return Err(Reply::new(501, "5.5.4", "Syntax: MAIL FROM:<ana@example.org>"));
+    }
+    let path = reverse_path(cursor).map_err(|fault| no_path(fault, "5.1.7"))?;
+    let mut parameters = Parameters::default();
+    let mut seen: Vec<Vec<u8>> = Vec::new();
+    while let Some((keyword, value)) = parameter(cursor)? {
+        if seen.iter().any(|other| other.eq_ignore_ascii_case(keyword)) {
+            return Err(Reply::new(501, "5.5.4", "A parameter is said twice"));
+        }
+        seen.push(keyword.to_vec());
+        parameters.take(keyword, value)?;
+    }
+    match &path {
+        Some(mailbox) if !parameters.utf8 && !mailbox.is_ascii() => Err(non_ascii(550)),
+        _ => Ok(Command::Mail(path, parameters)),
+    }
+}
+
+impl Parameters {
+    fn take(&mut self, keyword: &[u8], value: Option<&[u8]>) -> Result<(), Reply> {
+        let text = value.map(|value| String::from_utf8_lossy(value).to_ascii_uppercase());
+        match (keyword.to_ascii_uppercase().as_slice(), text.as_deref()) {
+            (b"SIZE", Some(digits)) => {
+                let valid =
+                    digits.len() <= 20 && digits.bytes().all(|octet| octet.is_ascii_digit());
+                let size = digits.parse().unwrap_or(u64::MAX);
+                let wrong = || Reply::new(501, "5.5.4", "SIZE is a number of octets");
+                self.size = Some(valid.then_some(size).ok_or_else(wrong)?);
+            }
+            (b"BODY", Some("7BIT")) => {}
+            (b"BODY", Some("8BITMIME")) => self.eight_bit = true,
+            (b"BODY", _) => {
+                return Err(Reply::new(501, "5.5.4", "BODY is 7BIT or 8BITMIME").by("RFC 6152 §2"));
+            }
+            (b"SMTPUTF8", None) => self.utf8 = true,
+            // RFC 4954 §5: who submitted it first; nobody here believes it.
+            (b"AUTH", Some(_)) => {}
+            (b"SIZE" | b"AUTH" | b"SMTPUTF8", _) => {
+                return Err(Reply::new(501, "5.5.4", "This parameter has another form"));
+            }
+            (keyword, _) => return Err(unknown_parameter(keyword)),
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn rcpt(cursor: &mut Cursor) -> Result<Command, Reply> {
+    cursor.spaces();
+    if cursor.literal("TO:").is_none() {
+        return Err(Reply::new(501, "5.5.4", "Syntax: RCPT TO:<luis@example.org>"));
+    }
+    let path = forward_path(cursor).map_err(|fault| no_path(fault, "5.1.3"))?;
+    match parameter(cursor)? {
+        Some((keyword, _)) => Err(unknown_parameter(keyword)),
+        None => Ok(Command::Rcpt(path)),
+    }
+}
+
+/// RFC 6531 §3.5.
+pub fn non_ascii(code: u16) -> Reply {
+    let text = "This address is not ASCII, and MAIL did not say SMTPUTF8";
+    Reply::new(code, "5.6.7", text).by("RFC 6531 §3.5")
+}
+
+fn no_path(fault: Fault, status: &'static str) -> Reply {
+    match fault {
+        Fault::Path(text) => Reply::new(501, "5.5.4", text),
+        Fault::Address(text) => Reply::new(553, status, text).by("RFC 5321 §4.1.2"),
+    }
+}
+
+fn unknown_parameter(keyword: &[u8]) -> Reply {
+    let shown = printable(&keyword[..keyword.len().min(40)]);
+    let text = format!("The parameter '{shown}' is not known here");
+    Reply::new(555, "5.5.4", text).by("RFC 5321 §4.1.1.11")
+}
+
+/// A keyword and its value.
+type Parameter<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// RFC 5321 §4.1.2 (`esmtp-param`): a keyword, and a value after `=`.
+fn parameter<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Parameter<'a>>, Reply> {
+    cursor.spaces();
+    if cursor.at_end() {
+        return Ok(None);
+    }
+    let wrong = || Reply::new(501, "5.5.4", "A parameter is KEYWORD or KEYWORD=value");
+    let keyword =
+        cursor.run1(|octet| octet.is_ascii_alphanumeric() || octet == b'-').ok_or_else(wrong)?;
+    let value = match cursor.literal("=") {
+        Some(()) => Some(
+            cursor
+                .run1(|octet| octet > b' ' && octet != b'=' && octet != 0x7f)
+                .ok_or_else(wrong)?,
+        ),
+        None => None,
+    };
+    match cursor.peek() {
+        None | Some(b' ') => Ok(Some((keyword, value))),
+        Some(_) => Err(wrong()),
+    }
+}
+
+pub(super) fn auth(cursor: &mut Cursor) -> Result<Command, Reply> {
+    cursor.spaces();
+    let mechanism = cursor.run(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet));
+    cursor.spaces();
+    let initial = cursor.run1(is_vchar);
+    match mechanism {
+        b"" => Err(Reply::new(501, "5.5.4", "Syntax: AUTH PLAIN, or AUTH LOGIN")),
+        name => Ok(Command::Auth(
+            String::from_utf8_lossy(name).into_owned(),
+            initial.map(|text| String::from_utf8_lossy(text).into_owned()),
+        )),
+    }
+}
+
+/// One or more words that must be there.
+pub(super) fn words(cursor: &mut Cursor, example: &str) -> Result<String, Reply> {
+    let words = rest(cursor);
+    match words.is_empty() {
+        true => Err(Reply::new(501, "5.5.4", format!("Syntax: {example}"))),
+        false => Ok(words),
+    }
+}
+
+/// Whatever follows.
+pub(super) fn rest(cursor: &mut Cursor) -> String {
+    String::from_utf8_lossy(cursor.run(|_| true)).trim().to_owned()
+}
+
+pub(super) fn obsolete(cursor: &mut Cursor) -> Result<Command, Reply> {
+    rest(cursor);
+    Ok(Command::Obsolete)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(line: &str) -> (u16, &'static str) {
+        match parse(line.as_bytes()).1 {
+            Ok(command) => panic!("{line}: {command:?}"),
+            Err(reply) => (reply.code, reply.status),
+        }
+    }
+
+    fn to(local_part: &str, domain: &str) -> Mailbox {
+        Mailbox { local_part: local_part.into(), domain: domain.into() }
+    }
+
+    #[test]
+    fn commands() {
+        let plain = Parameters::default();
+        for (line, expected) in [
+            ("EHLO pc1.example.org", Command::Ehlo("pc1.example.org".into())),
+            ("ehlo [127.0.0.1]", Command::Ehlo("[127.0.0.1]".into())),
+            ("HELO my_pc ", Command::Helo("my_pc".into())),
+            ("MAIL FROM:<>", Command::Mail(None, plain.clone())),
+            ("mail from: ana@b", Command::Mail(Some(to("ana", "b")), plain.clone())),
+            (
+                "MAIL FROM:<a@b> SIZE=12 body=8bitmime SMTPUTF8 AUTH=<>",
+                Command::Mail(
+                    Some(to("a", "b")),
+                    Parameters { size: Some(12), eight_bit: true, utf8: true },
+                ),
+            ),
+            ("RCPT TO:<Postmaster>", Command::Rcpt(to("Postmaster", ""))),
+            ("DATA ", Command::Data),
+            ("NOOP a b", Command::Noop),
+            ("HELP", Command::Help(String::new())),
+            ("VRFY luis", Command::Vrfy("luis".into())),
+            ("AUTH plain", Command::Auth("plain".into(), None)),
+            ("AUTH PLAIN =", Command::Auth("PLAIN".into(), Some("=".into()))),
+            ("TURN", Command::Obsolete),
+            ("SEND FROM:<a@b>", Command::Obsolete),
+        ] {
+            assert_eq!(parse(line.as_bytes()).1, Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        for (line, expected) in [
+            ("", (500, "5.5.2")),
+            ("VERFY luis", (500, "5.5.2")),
+            ("SUBJECT: hi", (500, "5.5.2")),
+            ("MAIL\0 FROM:<a@b>", (500, "5.5.2")),
+            ("EHLO", (501, "5.5.4")),
+            ("EHLO a b", (501, "5.5.4")),
+            ("DATA now", (501, "5.5.4")),
+            ("QUIT now", (501, "5.5.4")),
+            ("MAIL <a@b>", (501, "5.5.4")),
+            ("MAIL FROM:", (501, "5.5.4")),
+            ("MAIL FROM:<a@b", (501, "5.5.4")),
+            ("MAIL FROM:<a>", (553, "5.1.7")),
+            ("MAIL FROM:<ñ@b>", (550, "5.6.7")),
+            ("MAIL FROM:<a@b> SIZE=x", (501, "5.5.4")),
+            ("MAIL FROM:<a@b> SIZE", (501, "5.5.4")),
+            ("MAIL FROM:<a@b> SIZE=1 SIZE=1", (501, "5.5.4")),
+            ("MAIL FROM:<a@b> BODY=BINARYMIME", (501, "5.5.4")),
+            ("MAIL FROM:<a@b> FROB=1", (555, "5.5.4")),
+            ("MAIL FROM:<a@b>SIZE=1", (553, "5.1.7")),
+            ("RCPT TO:<>", (553, "5.1.3")),
+            ("RCPT TO:<luis>", (553, "5.1.3")),
+            ("RCPT TO:<a@b> NOTIFY=NEVER", (555, "5.5.4")),
+            ("AUTH", (501, "5.5.4")),
+            ("VRFY", (501, "5.5.4")),
+        ] {
+            assert_eq!(code(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn slips_get_their_hint() {
+        for (line, hint) in [
+            ("VERFY luis", "VRFY?"),
+            ("SMOL FROM:<a@b>", "SOML?"),
+            ("SMAL FROM:<a@b>", "SAML?"),
+            ("SUBJECT: hello", "headers go after DATA"),
+            ("MAIL: a@b", "MAIL and a space"),
+        ] {
+            let Err(reply) = parse(line.as_bytes()).1 else { panic!("{line}") };
+            assert!(reply.lines[0].contains(hint), "{line}: {}", reply.lines[0]);
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert!(!shown(b"auth plain AGFuYQ==", true).contains("AGFu"));
+        for line in [
+            "ATUH PLAIN AGFu",
+            "AUTHPLAIN AGFu",
+            "PASS AGFu",
+            "a1 LOGIN ana AGFu",
+            "AUTH AGFu AGFu x",
+        ] {
+            assert!(!shown(line.as_bytes(), false).contains("AGFu"), "{line}");
+        }
+        assert_eq!(shown(b"MAIL FROM:<a@b> x", false), "MAIL FROM:<a@b> x");
+    }
+}

@@ -1,0 +1,316 @@
+//! One session: the loop in which lines become commands, commands replies, replies octets; and the
+//! order in which commands may come (RFC 5321 §4.1.4).
+
+use crate::auth;
+use crate::conf::{Role, Site};
+use crate::deliver::Recipient;
+use crate::limits;
+use crate::mail::Mailbox;
+use crate::net::dot::Discipline;
+use crate::net::{Conn, Full, Hangup, Line, Session, Transcript};
+use crate::route;
+use crate::smtp::command::{self, Command, Parameters, Verb};
+use crate::smtp::reply::Reply;
+use crate::text::printable;
+use std::sync::Arc;
+
+/// What sessions share beside the Site. Correctness never depends on it.
+#[derive(Default)]
+pub struct Live {
+    /// The users file, logins under way, failures.
+    pub auth: auth::Live,
+    /// The aliases file.
+    pub route: route::Live,
+}
+
+/// RFC 5321 §4.1.4: what may come next. Each state carries what exists only in it.
+pub(super) enum State {
+    /// This host takes no mail (RFC 7504 §3).
+    Refusing,
+    /// The greeting was sent.
+    Greeted,
+    /// The client said who it is.
+    Ready(Client),
+    /// MAIL was accepted.
+    Letter(Client, Envelope),
+}
+
+impl State {
+    fn name(&self) -> &'static str {
+        match self {
+            State::Refusing => "refusing",
+            State::Greeted => "greeted",
+            State::Ready(_) => "ready",
+            State::Letter(_, envelope) if envelope.recipients.is_empty() => "mail",
+            State::Letter(..) => "rcpt",
+        }
+    }
+}
+
+/// Who the client says it is.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub name: String,
+    /// It said EHLO.
+    pub extended: bool,
+}
+
+/// RFC 5321 §2.3.1: what a letter is sent under.
+pub(super) struct Envelope {
+    pub id: String,
+    pub reverse_path: Option<Mailbox>,
+    pub parameters: Parameters,
+    pub recipients: Vec<Recipient>,
+    /// RCPT commands, refused ones included.
+    pub asked: usize,
+    /// RCPT commands that were answered with 250; several may mean one recipient.
+    pub accepted: usize,
+}
+
+/// A session at work.
+pub(super) struct Smtpd<'a> {
+    pub site: Arc<Site>,
+    pub live: &'a Live,
+    pub conn: Conn,
+    pub role: Role,
+    pub id: String,
+    pub transcript: Transcript,
+    /// How lines end; nobody knows before the first command.
+    pub discipline: Option<Discipline>,
+    pub user: Option<auth::User>,
+    pub letters: usize,
+    errors: usize,
+}
+
+/// Serves a session to its end.
+pub fn serve(session: Session, live: &Live) {
+    let Session { site, conn, role, id, transcript } = session;
+    let mut smtpd = Smtpd {
+        site,
+        live,
+        conn,
+        role,
+        id,
+        transcript,
+        discipline: None,
+        user: None,
+        letters: 0,
+        errors: 0,
+    };
+    let end = match smtpd.run() {
+        Ok(()) => "quit",
+        Err(Hangup::Lost) => "lost",
+        Err(Hangup::Silent) => "timeout",
+        Err(Hangup::Stopping) => "stopping",
+    };
+    let Smtpd { id, conn, letters, errors, transcript, .. } = smtpd;
+    transcript.event(end);
+    log::info!("{id} end={end} letters={letters} errors={errors}");
+    conn.close();
+}
+
+/// What a connection reads that cannot be served (RFC 5321 §3.8).
+pub fn refuse(site: &Site, full: Full) -> String {
+    let text = match full {
+        Full::InAll | Full::Resources => "too many connections, try again later",
+        Full::FromAddress => "too many connections from your address, try again later",
+    };
+    let reply = Reply::new(421, "4.7.0", format!("{} {text}", site.hostname));
+    String::from_utf8_lossy(&reply.octets()).into_owned()
+}
+
+impl Smtpd<'_> {
+    fn run(&mut self) -> Result<(), Hangup> {
+        let (greeting, mut state) = self.greeting();
+        self.reply(&greeting, &state, "RFC 5321 §3.1")?;
+        loop {
+            let line = match self.line() {
+                Ok(line) => line,
+                Err(hangup) => return self.last_words(hangup, &state),
+            };
+            let (rule, outcome) = match self.answer(line, &mut state) {
+                Ok(answer) => answer,
+                Err(hangup) => return self.last_words(hangup, &state),
+            };
+            let starts_tls = matches!(&outcome, Ok(reply) if reply.code == 220);
+            let (Ok(mut reply) | Err(mut reply)) = outcome;
+            if reply.code >= 500 {
+                reply = self.count_error(reply);
+            }
+            self.reply(&reply, &state, reply.rule.unwrap_or(rule))?;
+            if reply.closes {
+                return Ok(());
+            }
+            if starts_tls {
+                self.start_tls(&mut state)?;
+            }
+        }
+    }
+
+    /// A line, and the rule of the reply to it.
+    fn answer(
+        &mut self,
+        line: Line,
+        state: &mut State,
+    ) -> Result<(&'static str, Result<Reply, Reply>), Hangup> {
+        let Line::Text { octets, crlf } = line else {
+            self.transcript.client("(a line that is too long)", state.name());
+            let text = format!("The line is longer than {} octets", limits::SMTP_LINE);
+            return Ok(("RFC 5321 §4.5.3.1.4", Err(Reply::new(500, "5.5.2", text))));
+        };
+        if let Err(reply) = self.keep_discipline(&octets, crlf) {
+            self.transcript.client("(a line that ends in another way)", state.name());
+            return Ok(("RFC 5321 §2.3.8", Err(reply)));
+        }
+        let (verb, command) = command::parse(&octets);
+        if self.transcript.is_on() {
+            self.transcript.client(&command::shown(&octets, command.is_ok()), state.name());
+        }
+        if let Some(verb) = verb {
+            self.fix_discipline(verb, &octets, crlf);
+        }
+        let rule = verb.map_or("RFC 5321 §4.2.4", |verb| verb.section);
+        let outcome = match command {
+            Ok(command) => self.execute(command, state)?,
+            Err(_) if matches!(state, State::Refusing) => Err(no_mail(&self.site)),
+            Err(reply) => Err(reply),
+        };
+        Ok((rule, outcome))
+    }
+
+    /// RFC 5321 §4.1.4: which command in which state.
+    fn execute(
+        &mut self,
+        command: Command,
+        state: &mut State,
+    ) -> Result<Result<Reply, Reply>, Hangup> {
+        Ok(match (command, &mut *state) {
+            // RFC 5321 §4.1.1.10: at any time.
+            (Command::Quit, _) => Ok(self.quit()),
+            // RFC 7504 §3
+            (_, State::Refusing) => Err(no_mail(&self.site)),
+
+            // RFC 5321 §4.1.1.1, at any time; what was begun is forgotten.
+            (Command::Ehlo(name), _) => Ok(self.ehlo(name, state)),
+            (Command::Helo(name), _) => Ok(self.helo(name, state)),
+
+            // RFC 5321 §4.1.4: without a greeting, too.
+            (Command::Noop, _) => Ok(Reply::new(250, "2.0.0", "OK")),
+            (Command::Help(topic), _) => self.help(&topic),
+            (Command::Vrfy(who), _) => self.vrfy(&who),
+            (Command::Expn(who), _) => self.expn(&who),
+            (Command::Rset, _) => Ok(self.rset(state)),
+
+            // RFC 3207 §4
+            (Command::StartTls, State::Letter(..)) => Err(in_a_letter()),
+            (Command::StartTls, _) => self.ready_for_tls(),
+
+            // RFC 4954 §4
+            (Command::Auth(..), State::Letter(..)) => Err(in_a_letter()),
+            (Command::Auth(..), State::Greeted) => Err(hello_first()),
+            (Command::Auth(name, initial), State::Ready(_)) => self.auth(&name, initial)?,
+
+            // RFC 5321 §4.1.1.2
+            (Command::Mail(..), State::Greeted) => Err(hello_first()),
+            (Command::Mail(..), State::Letter(..)) => Err(in_a_letter()),
+            (Command::Mail(path, parameters), State::Ready(_)) => {
+                self.mail(path, parameters, state)
+            }
+
+            // RFC 5321 §4.1.1.3
+            (Command::Rcpt(path), State::Letter(_, envelope)) => self.rcpt(path, envelope),
+            (Command::Rcpt(_), _) => Err(order("MAIL comes first: MAIL FROM:<ana@example.org>")),
+
+            // RFC 5321 §4.1.1.4
+            (Command::Data, State::Letter(..)) => self.data(state)?,
+            (Command::Data, _) => Err(order("MAIL and RCPT come first")),
+
+            // RFC 5321 appendix F
+            (Command::Obsolete, _) => Err(self.obsolete()),
+        })
+    }
+
+    /// The next line of a command or of an AUTH exchange.
+    pub(super) fn line(&mut self) -> Result<Line, Hangup> {
+        self.conn.read_line(limits::SMTP_LINE, self.site.smtp_timeout)
+    }
+
+    /// Sends a reply, and writes it down.
+    pub(super) fn reply(&mut self, reply: &Reply, state: &State, rule: &str) -> Result<(), Hangup> {
+        self.transcript.server(reply.shown(), state.name(), rule);
+        if reply.is_negative() {
+            let cause = reply.cause.as_deref().map(|cause| format!(" cause={cause:?}"));
+            let (id, code, status) = (&self.id, reply.code, reply.status);
+            let (text, cause) = (printable(reply.lines[0].as_bytes()), cause.unwrap_or_default());
+            log::info!("{id} refused={code} status={status} rule={rule:?} text={text:?}{cause}");
+        }
+        self.conn.write(&reply.octets())
+    }
+
+    /// DESIGN of a session by hand: RFC 5321 §2.3.8 asks for CRLF, people at a terminal send LF.
+    ///
+    /// We differ: LF alone is taken where the first command ended in it, and only there. Mixing is
+    /// refused and ends the session, as what follows could be anything.
+    pub(super) fn keep_discipline(&self, octets: &[u8], crlf: bool) -> Result<(), Reply> {
+        if self.discipline != Some(Discipline::Strict) || (crlf && !octets.contains(&b'\r')) {
+            return Ok(());
+        }
+        let text = "A line ended in LF or CR alone after others in CRLF; good-bye";
+        Err(Reply::new(500, "5.5.2", text).by("RFC 5321 §2.3.8").and_close())
+    }
+
+    fn fix_discipline(&mut self, verb: &Verb, octets: &[u8], crlf: bool) {
+        if self.discipline.is_none() {
+            let strict = crlf && !octets.contains(&b'\r');
+            self.discipline = Some(if strict { Discipline::Strict } else { Discipline::Lf });
+            let eol = if strict { "crlf" } else { "lf" };
+            log::info!("{} eol={eol} first={}", self.id, verb.name);
+        }
+    }
+
+    /// RFC 5321 §4.5.3.2 and §7.8: errors slow a session down, and then end it.
+    pub(super) fn count_error(&mut self, reply: Reply) -> Reply {
+        self.errors += 1;
+        if self.errors >= limits::ERRORS_SLOW && !self.site.failure_delay.is_zero() {
+            std::thread::sleep(self.site.failure_delay);
+        }
+        if self.errors < limits::ERRORS {
+            return reply;
+        }
+        let text = format!("{} too many errors, good-bye", self.site.hostname);
+        Reply::new(421, "4.7.0", text)
+            .by("RFC 5321 §7.8")
+            .because(reply.lines[0].clone())
+            .and_close()
+    }
+
+    /// RFC 5321 §3.8: 421 when we end it.
+    fn last_words(&mut self, hangup: Hangup, state: &State) -> Result<(), Hangup> {
+        let (status, text, rule) = match hangup {
+            Hangup::Lost => return Err(hangup),
+            Hangup::Silent => ("4.4.2", "you were silent for too long", "RFC 5321 §4.5.3.2.7"),
+            Hangup::Stopping => ("4.3.2", "the service is stopping, come again", "RFC 5321 §3.8"),
+        };
+        let reply = Reply::new(421, status, format!("{} {text}", self.site.hostname));
+        let _ = self.reply(&reply, state, rule);
+        Err(hangup)
+    }
+}
+
+/// RFC 7504 §3.
+pub(super) fn no_mail(site: &Site) -> Reply {
+    Reply::new(521, "5.3.2", format!("{} does not accept mail", site.hostname)).by("RFC 7504 §3")
+}
+
+/// RFC 5321 §4.1.4: out of order.
+pub(super) fn order(text: &'static str) -> Reply {
+    Reply::new(503, "5.5.1", text).by("RFC 5321 §4.1.4")
+}
+
+fn hello_first() -> Reply {
+    order("Say who you are first: EHLO pc1.example.org")
+}
+
+fn in_a_letter() -> Reply {
+    order("A letter is under way; end it with DATA, or forget it with RSET")
+}

@@ -1,0 +1,45 @@
+//! Programs that are started.
+
+#![allow(unsafe_code)]
+
+use nix::fcntl::{FcntlArg, fcntl};
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+/// The first descriptor of an inherited socket, sd_listen_fds(3).
+const FIRST: i32 = 3;
+
+/// A program to be started with listening sockets, each under its name, as systemd hands them over
+/// (sd_listen_fds(3)). The sockets stay open here until the command is dropped.
+pub fn with_sockets(program: &Path, sockets: &[(TcpListener, &str)]) -> io::Result<Command> {
+    let mut copies = Vec::new();
+    for (socket, _) in sockets {
+        // Above the place they shall have, so that no copy is overwritten by another.
+        let above = FIRST + sockets.len() as i32;
+        let copy = fcntl(socket, FcntlArg::F_DUPFD_CLOEXEC(above))?;
+        // SAFETY: fcntl has just made this descriptor, and nobody else has it.
+        copies.push(unsafe { OwnedFd::from_raw_fd(copy) });
+    }
+    // LISTEN_PID is the number of the process that reads it, which is known only there.
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "LISTEN_PID=$$ exec \"$@\"", "sh"]).arg(program);
+    command.env("LISTEN_FDS", sockets.len().to_string());
+    let names: Vec<&str> = sockets.iter().map(|(_, name)| *name).collect();
+    command.env("LISTEN_FDNAMES", names.join(":"));
+    // SAFETY: between fork and exec the closure only calls dup2, which is async-signal-safe.
+    unsafe {
+        command.pre_exec(move || {
+            for (at, copy) in copies.iter().enumerate() {
+                if nix::libc::dup2(copy.as_raw_fd(), FIRST + at as i32) < 0 {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        });
+    }
+    Ok(command)
+}

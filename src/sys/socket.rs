@@ -1,0 +1,69 @@
+//! Listening sockets: bound here, or inherited from systemd; and the descriptor 0 of inetd.
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket,
+    sockopt,
+};
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+/// Binds and listens. An IPv6 address takes IPv6 clients only, so that an IPv4 client's address
+/// never comes in disguise.
+pub fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    if address.is_ipv6() {
+        setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+    }
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
+    listen(&fd, Backlog::MAXALLOWABLE)?;
+    Ok(TcpListener::from(fd))
+}
+
+/// Whether a failure to bind says that this host has no such address family.
+pub fn is_unsupported(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL].iter().any(|errno| code == Some(*errno as i32))
+}
+
+/// Whether descriptors ran out, in this process or on this host.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [Errno::EMFILE, Errno::ENFILE].iter().any(|errno| code == Some(*errno as i32))
+}
+
+/// Sockets passed as sd_listen_fds(3) says, with the names they were given.
+#[allow(unsafe_code)]
+pub fn inherited() -> io::Result<Vec<(TcpListener, String)>> {
+    let mut sockets = Vec::new();
+    for (fd, name) in sd_notify::listen_fds_with_names()? {
+        // SAFETY: the protocol hands these descriptors to us alone, and it is asked once.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+        sockets.push((TcpListener::from(fd), name));
+    }
+    Ok(sockets)
+}
+
+/// What a program that serves one session finds on its standard input.
+pub enum Standard {
+    /// inetd: a connected socket.
+    Socket(TcpStream),
+    /// A terminal or pipes: input and output.
+    Files(File, File),
+}
+
+/// Standard input and output as a connection.
+pub fn standard() -> io::Result<Standard> {
+    let input = io::stdin().as_fd().try_clone_to_owned()?;
+    let socket = TcpStream::from(input.try_clone()?);
+    if socket.peer_addr().is_ok() {
+        return Ok(Standard::Socket(socket));
+    }
+    let output = io::stdout().as_fd().try_clone_to_owned()?;
+    Ok(Standard::Files(File::from(input), File::from(output)))
+}
