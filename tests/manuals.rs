@@ -191,6 +191,7 @@ fn mandoc_has_nothing_to_say() {
             .lines()
             .chain(String::from_utf8_lossy(&told.stderr).lines())
             .filter(|line| !line.contains("referenced manual not found"))
+            .filter(|line| !line.contains("outdated mandoc.db"))
             .map(str::to_owned)
             .collect();
         assert!(faults.is_empty(), "{}", faults.join("\n"));

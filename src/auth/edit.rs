@@ -90,9 +90,8 @@ pub fn del(site: &Site, name: &str) -> Result<(), Error> {
 
 /// Whether a line is this user's.
 fn is_of(line: &[u8], name: &str) -> bool {
-    let field =
-        line.split(|octet| matches!(octet, b':' | b'\r' | b'\n')).next().unwrap_or_default();
-    std::str::from_utf8(field).is_ok_and(|field| field.to_lowercase() == name)
+    let field = line.split(|octet| *octet == b':').next().unwrap_or_default();
+    std::str::from_utf8(field.trim_ascii_end()).is_ok_and(|field| field.to_lowercase() == name)
 }
 
 /// Reads, changes and replaces the file; the lines come with their ends.
@@ -136,7 +135,7 @@ fn open(site: &Site) -> io::Result<File> {
         opened => return opened,
     }
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o640);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let file = options.open(path)?;
     // The daemons become mail_owner and must read what root has made; nobody else may.
     if sys::process::is_root()

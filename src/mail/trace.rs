@@ -35,15 +35,21 @@ impl Hop<'_> {
             Some((version, cipher)) => (format!(" ({version})"), format!("\n\ttls {cipher}")),
             None => (String::new(), String::new()),
         };
+        let client: String = self.client.chars().map(plain).collect();
         format!(
-            "Received: from {}{address}\n\tby {} with {}{version} id {}\n\tfor <{forward_path}>{tls}; {}\n",
-            self.client,
+            "Received: from {client}{address}\n\tby {} with {}{version} id {}\n\tfor <{forward_path}>{tls}; {}\n",
             self.server,
             self.protocol,
             self.id,
             date(self.moment)
         )
     }
+}
+
+/// What a client calls itself may be any word; in a trace field it must not look like a clause.
+fn plain(character: char) -> char {
+    let harmless = character.is_alphanumeric() || "-._:[]".contains(character);
+    if harmless { character } else { '?' }
 }
 
 /// RFC 5321 §4.4 (`Return-path-line`).
@@ -83,6 +89,9 @@ mod tests {
             "Received: from pc1 ([192.0.2.7])\n\tby mail.example.test with ESMTPS (TLSv1.3) id 1k3-1\
              \n\tfor <ana@example.test>\n\ttls TLS_AES_256_GCM_SHA384"
         );
+        hop.client = "pc;(1)";
+        assert!(hop.received(&to).starts_with("Received: from pc??1? ([192.0.2.7])\n"));
+        hop.client = "pc1";
         hop.address = Some("2001:db8::1".parse().unwrap());
         assert!(hop.received(&to).starts_with("Received: from pc1 ([IPv6:2001:db8::1])\n"));
         assert_eq!(return_path(None), "Return-Path: <>\n");

@@ -260,9 +260,9 @@ impl Conn {
             ready = poll::readable(fds, Some(left));
         }
         match ready.map_err(|_| Hangup::Lost)? {
+            [_, true] if stoppable => Err(Hangup::Stopping),
             [true, _] => Ok(()),
-            [false, true] => Err(Hangup::Stopping),
-            [false, false] => Err(Hangup::Silent),
+            [false, _] => Err(Hangup::Silent),
         }
     }
 }

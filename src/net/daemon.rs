@@ -135,7 +135,8 @@ fn flags(daemon: &Daemon, args: impl Iterator<Item = String>) -> Result<Flags, u
         tell(&format!("{fault}\n{}", options.usage(&usage).trim_end()), exit::USAGE)
     })?;
     let default = Path::new("/etc/buzon/buzon.conf");
-    let file = matches.opt_str("f").map(PathBuf::from);
+    // Absolute, since a daemon leaves the directory it was started in.
+    let file = matches.opt_str("f").map(|file| std::path::absolute(&file).unwrap_or(file.into()));
     Ok(Flags {
         file: file.or_else(|| default.exists().then(|| default.into())),
         check: matches.opt_present("n"),

@@ -42,9 +42,7 @@ pub fn first_difference<'a>(
                 }
                 while !among.is_empty() {
                     let Some(line) = lines.next() else { return Some(among[0].0) };
-                    if let Some(row) = among.iter().position(|(_, text)| fits(text, line)) {
-                        among.remove(row);
-                    }
+                    among.retain(|(_, text)| !fits(text, line));
                 }
             }
             _ => {}

@@ -165,7 +165,13 @@ fn compute(parts: &[Part], captures: &Captures, directory: &Path) -> Result<Vec<
                     .map_err(|error| format!("{}: {error}", path.display()))?;
                 octets.extend(content.len().to_string().bytes());
             }
-            Part::Times(times, text) => octets.extend(inner(text)?.repeat(*times)),
+            Part::Times(times, text) => {
+                let mut numbered = captures.clone();
+                for i in 1..=*times {
+                    numbered.insert("i".into(), i.to_string().into_bytes());
+                    octets.extend(compute(text, &numbered, directory)?);
+                }
+            }
         }
     }
     Ok(octets)
@@ -305,6 +311,7 @@ mod tests {
             ),
             (r"{%{len Grüße\}}}", "{8}"),
             ("%{times 3 ab}%{dots}", "ababab..."),
+            ("%{times 3 %{i} }", "1 2 3 "),
             ("%{len <mod.rs}", &std::fs::read("src/parley/mod.rs").unwrap().len().to_string()),
         ] {
             assert_eq!(sent(Text::line(text), &captures), octets.as_bytes(), "{text}");

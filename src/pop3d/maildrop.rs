@@ -25,7 +25,7 @@ pub struct Maildrop {
     last: u32,
 }
 
-/// What a session did, or would do if it said QUIT.
+/// What a session does once it says QUIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally {
     /// Messages sent whole.
@@ -34,6 +34,13 @@ pub struct Tally {
     pub deleted: usize,
     /// The others.
     pub left: usize,
+}
+
+impl Tally {
+    /// What it comes to when QUIT is never said.
+    pub fn without_update(self) -> Tally {
+        Tally { deleted: 0, left: self.left + self.deleted, ..self }
+    }
 }
 
 impl fmt::Display for Tally {
@@ -51,7 +58,7 @@ impl Maildrop {
     pub fn open(user: &User) -> Result<Maildrop, Reply> {
         let mailbox = Mailbox::open_exclusive(&user.maildir).map_err(|error| match error {
             Error::Busy => {
-                let text = "another session has the maildrop, or the lock of its list";
+                let text = "another session has the maildrop";
                 Reply::code(Code::InUse, text).by("RFC 2449 §8.1.2")
             }
             error => error.into(),
@@ -122,9 +129,10 @@ impl Maildrop {
     /// A message shall go.
     pub fn mark_deleted(&mut self, place: Place) {
         self.marks[place.0] |= DELETED;
+        self.last = self.last.max(number(place.0));
     }
 
-    /// RFC 1939 §5, RFC 1460 §5: all messages stay, and none was retrieved as far as LAST knows.
+    /// RFC 1939 §5, RFC 1460 §5: all messages stay, and none was touched as far as LAST knows.
     pub fn reset(&mut self) {
         self.marks.iter_mut().for_each(|mark| *mark &= !DELETED);
         self.last = 0;
@@ -132,7 +140,7 @@ impl Maildrop {
 
     /// RFC 1460 §5.
     ///
-    /// We differ: what sessions before this one retrieved does not count, UIDL is there for that.
+    /// We differ: what sessions before this one touched does not count, UIDL is there for that.
     pub fn last(&self) -> u32 {
         self.last
     }

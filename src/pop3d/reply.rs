@@ -59,7 +59,7 @@ pub enum Body {
     /// Lines, each ended by CRLF, none of which begins with a dot.
     Lines(Vec<u8>),
     /// A message, or the top of it.
-    Message(store::Wire, Option<Top>),
+    Message(Box<(store::Wire, Option<Top>)>),
 }
 
 /// What happens once the reply is sent.
@@ -138,7 +138,7 @@ impl Reply {
 
     /// Puts a message behind the first line, or the top of it.
     pub fn message(self, message: store::Wire, top: Option<Top>) -> Reply {
-        Reply { body: Body::Message(message, top), ..self }
+        Reply { body: Body::Message(Box::new((message, top))), ..self }
     }
 
     /// Names the rule that decided.
@@ -166,6 +166,11 @@ impl Reply {
         let mut line = Vec::new();
         self.first(&mut line);
         String::from_utf8_lossy(&line).into_owned()
+    }
+
+    /// The first line with its end: all of a reply that has no more.
+    pub fn one_line(&self) -> String {
+        self.first_line() + "\r\n"
     }
 
     /// All lines as a person may read them; a message is not repeated.
@@ -211,9 +216,7 @@ impl Reply {
                 out.extend_from_slice(&lines);
                 out.extend_from_slice(b".\r\n");
             }
-            Body::Message(message, top) => {
-                return send_message(message, top, conn);
-            }
+            Body::Message(message) => return send_message(*message, conn),
         }
         conn.flush_full().map(Ok)
     }
@@ -221,8 +224,7 @@ impl Reply {
 
 /// RFC 1939 §3: every line that begins with a dot gets another.
 fn send_message(
-    mut message: store::Wire,
-    mut top: Option<Top>,
+    (mut message, mut top): (store::Wire, Option<Top>),
     conn: &mut Conn,
 ) -> Result<io::Result<()>, Hangup> {
     let mut stuff = Stuff::new();
@@ -253,11 +255,11 @@ pub fn refusal(site: &Site, fault: Fault) -> Reply {
     };
     match fault {
         Fault::Unknown(Some(verb)) => {
-            Reply::err(format!("unknown command, did you mean {}?", verb.name)).by("RFC 1939 §3")
+            Reply::err(format!("unknown command, did you mean {}?", verb.name))
         }
         Fault::Unknown(None) => {
             let verbs: Vec<_> = VERBS.iter().map(|verb| verb.name).collect();
-            Reply::err(format!("unknown command, we know {}", verbs.join(" "))).by("RFC 1939 §3")
+            Reply::err(format!("unknown command, we know {}", verbs.join(" ")))
         }
         Fault::Syntax(verb) => Reply::err(format!("syntax: {}", verb.syntax)).by(verb.section),
         Fault::NotBase64 => Reply::err("a response is base64, or * to give up").by("RFC 5034 §4"),
@@ -265,9 +267,8 @@ pub fn refusal(site: &Site, fault: Fault) -> Reply {
             "this is POP3, SMTP is spoken at port {} and by users at port {}",
             port(Role::Smtp, 25),
             port(Role::Submission, 587)
-        ))
-        .by("RFC 1939 §3"),
-        Fault::Imap => Reply::err("this is POP3, IMAP is spoken at port 143").by("RFC 1939 §3"),
+        )),
+        Fault::Imap => Reply::err("this is POP3, IMAP is spoken at port 143"),
         Fault::TooLong => Reply::err("line too long").by("RFC 2449 §4"),
     }
 }

@@ -17,23 +17,33 @@ struct Heard {
     parsed: Result<(Command, &'static Verb), Fault>,
 }
 
+/// Where a session is written down.
+#[derive(Clone, Copy)]
+struct Record<'a> {
+    id: &'a str,
+    transcript: &'a Transcript,
+}
+
 /// Serves one client to its end.
 pub fn serve(served: net::Session, live: &Live) {
     let net::Session { site, mut conn, id, transcript, .. } = served;
+    let record = Record { id: &id, transcript: &transcript };
     let mut session = Session::new(&site, live, &id);
-    let end = match converse(&site, &mut conn, &mut session, &transcript, &id) {
+    let end = match converse(&site, &mut conn, &mut session, record) {
         Ok(end) => end,
         Err(Hangup::Lost) => "lost",
         // RFC 1939 §3: a client that was silent is told nothing.
         Err(Hangup::Silent) => "silent",
         Err(Hangup::Stopping) => {
             let reply = Reply::code(Code::SysTemp, "the server stops, come back later");
-            let _ = say(&mut conn, reply.by("RFC 3206 §4"), &session.state, &transcript, "");
+            let _ = say(&mut conn, reply, &session.state, record, "RFC 3206 §4");
             "stopping"
         }
     };
     match &session.state {
-        State::Transaction(maildrop) => log::info!("{id} end={end} {}", maildrop.tally()),
+        State::Transaction(maildrop) => {
+            log::info!("{id} end={end} {}", maildrop.tally().without_update());
+        }
         State::Update(tally) => log::info!("{id} end={end} {tally}"),
         State::Authorization { .. } | State::Exchange(..) => log::info!("{id} end={end}"),
     }
@@ -48,43 +58,40 @@ pub fn refuse(_: &Site, full: Full) -> String {
         Full::FromAddress => "too many connections from your address",
         Full::Resources => "no room for another connection, come back later",
     };
-    let mut line = Reply::code(Code::SysTemp, text).first_line();
-    line.push_str("\r\n");
-    line
+    Reply::code(Code::SysTemp, text).one_line()
 }
 
 fn converse(
     site: &Site,
     conn: &mut Conn,
     session: &mut Session,
-    transcript: &Transcript,
-    id: &str,
+    record: Record,
 ) -> Result<&'static str, Hangup> {
     let mut errors = 0;
-    say(conn, session.greeting(), &session.state, transcript, "")?;
+    say(conn, session.greeting(), &session.state, record, "RFC 1939 §4")?;
     loop {
         let line = conn.read_line(limits::POP3_LINE, site.pop3_timeout)?;
         let Heard { shown, parsed } = hear(&line, &session.state);
-        transcript.client(&shown, session.state.name());
+        record.transcript.client(&shown, session.state.name());
         let (result, section) = match parsed {
             Ok((command, verb)) => (session.execute(conn, command), verb.section),
-            Err(fault) => (Err(session.refuse(fault)), ""),
+            Err(fault) => (Err(session.refuse(fault)), "RFC 1939 §3"),
         };
         let (Ok(mut reply) | Err(mut reply)) = result;
         if reply.status == Status::Err {
-            note(id, &shown, &reply, section);
+            note(record.id, &shown, &reply, section);
         }
         if reply.is_fault() {
             errors += 1;
             reply = patience(site, conn, reply, errors)?;
         }
         let then = reply.then;
-        say(conn, reply, &session.state, transcript, section)?;
+        say(conn, reply, &session.state, record, section)?;
         match then {
             Then::Read => {}
             Then::Close(end) => return Ok(end),
             Then::StartTls => {
-                errors += start_tls(conn, transcript, id, site.pop3_timeout)?;
+                errors += start_tls(conn, record, site.pop3_timeout)?;
                 session.reset();
             }
         }
@@ -113,9 +120,11 @@ fn hear(line: &Line, state: &State) -> Heard {
 /// A client that makes many errors is answered late, and at last no more.
 fn patience(site: &Site, conn: &mut Conn, reply: Reply, errors: usize) -> Result<Reply, Hangup> {
     if errors >= limits::ERRORS {
-        return Ok(Reply::err("too many errors").then(Then::Close("errors")).by("RFC 1939 §4"));
+        return Ok(Reply::err("too many errors, good-bye")
+            .then(Then::Close("errors"))
+            .by("RFC 1939 §4"));
     }
-    if errors > limits::ERRORS_SLOW {
+    if errors >= limits::ERRORS_SLOW {
         conn.flush()?;
         std::thread::sleep(site.failure_delay);
     }
@@ -137,7 +146,7 @@ fn say(
     conn: &mut Conn,
     reply: Reply,
     state: &State,
-    transcript: &Transcript,
+    Record { id, transcript }: Record,
     section: &str,
 ) -> Result<(), Hangup> {
     if transcript.is_on() {
@@ -145,7 +154,7 @@ fn say(
         transcript.server(reply.shown().into_iter(), state.name(), rule);
     }
     reply.send(conn)?.map_err(|error| {
-        log::error!("retr={:?}", error.to_string());
+        log::error!("{id} message={:?}", error.to_string());
         Hangup::Lost
     })
 }
@@ -154,8 +163,7 @@ fn say(
 /// somebody else's attempt.
 fn start_tls(
     conn: &mut Conn,
-    transcript: &Transcript,
-    id: &str,
+    Record { id, transcript }: Record,
     stall: Duration,
 ) -> Result<usize, Hangup> {
     let ahead = conn.start_tls()?;
@@ -167,6 +175,6 @@ fn start_tls(
     if ahead == 0 {
         return Ok(0);
     }
-    log::warn!("{id} refused={ahead} octets ahead of the handshake rule=\"RFC 2595 §4\"");
+    log::warn!("{id} thrown_away={ahead} rule=\"RFC 2595 §4\"");
     Ok(1)
 }

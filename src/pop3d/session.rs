@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
     pub fn greeting(&self) -> Reply {
         let stamp = self.stamp.iter().map(|stamp| format!(" {stamp}"));
         let stamp: String = stamp.collect();
-        Reply::ok(format!("{} POP3 server ready{stamp}", self.site.hostname)).by("RFC 1939 §4")
+        Reply::ok(format!("{} POP3 server ready{stamp}", self.site.hostname))
     }
 
     /// Nothing said before a handshake counts after it: RFC 2595 §4.
@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
             }
             // RFC 1939 §4 and §7: the AUTHORIZATION state, and RFC 2595, RFC 6856, RFC 5034
             (Stls, Authorization { .. }) => stls(conn),
-            (Utf8, Authorization { .. }) => Ok(Reply::ok("messages come as they are")),
+            (Utf8, Authorization { .. }) => utf8(),
             (User(name), Authorization { .. }) => self.user(conn, name),
             (Pass(password), Authorization { .. }) => self.pass(conn, named, &password),
             (Apop(name, digest), Authorization { .. }) => self.apop(conn, &name, &digest),
@@ -113,7 +113,7 @@ impl<'a> Session<'a> {
                 self.reset();
                 Err(Reply::err("given up"))
             }
-            (Quit, Authorization { .. }) => Ok(self.sign_off("")),
+            (Quit, Authorization { .. }) => Ok(self.sign_off("").by("RFC 1939 §4")),
             // RFC 1939 §5: the TRANSACTION state
             (Stat, Transaction(maildrop)) => stat(maildrop),
             (List(number), Transaction(maildrop)) => list(maildrop, number),
@@ -175,7 +175,7 @@ impl<'a> Session<'a> {
             return Err(self.clear_text(conn, Some(Code::Auth)));
         }
         let name = name.ok_or_else(|| Reply::err("say USER right before PASS"))?;
-        self.check(conn, &name, password.as_bytes(), "USER")
+        self.check(conn, &name, password.as_bytes(), "PASS")
     }
 
     /// RFC 1939 §7. The password is not sent, so that it needs no TLS.
@@ -306,6 +306,14 @@ fn stls(conn: &Conn) -> Result {
         Some(_) => Err(Reply::err("TLS is on already")),
         None => Err(Reply::err("this server has no certificate")),
     }
+}
+
+/// RFC 6856 §2.1.
+///
+/// We differ: there is no other mode. A letter with UTF-8 in its header is handed out as it is
+/// to every client, so that none finds a mailbox it cannot empty.
+fn utf8() -> Result {
+    Ok(Reply::ok("messages come as they are"))
 }
 
 /// RFC 1939 §5: marked messages count in neither number.

@@ -45,11 +45,6 @@ pub struct Live {
     aliases: Cached<Table>,
 }
 
-/// Whether mail for this domain ends here: our domains, and the host's own name.
-pub fn is_local(site: &Site, domain: &str) -> bool {
-    site.is_local(domain) || site.hostname.eq_ignore_ascii_case(domain)
-}
-
 /// RFC 5321 §3.3: the users that a letter for this forward-path goes to, each once, at least one.
 /// An empty domain is ours; that only postmaster comes without one is the caller's to see.
 pub fn resolve(
@@ -58,7 +53,7 @@ pub fn resolve(
     live: &Live,
     path: &Mailbox,
 ) -> Result<Vec<User>, Refusal> {
-    if !path.domain.is_empty() && !is_local(site, &path.domain) {
+    if !path.domain.is_empty() && !site.is_local(&path.domain) {
         return Err(Refusal::NotLocal);
     }
     let aliases = table(site, live)?;
@@ -84,7 +79,7 @@ pub fn members(
     live: &Live,
     path: &Mailbox,
 ) -> Result<Vec<String>, Refusal> {
-    if !path.domain.is_empty() && !is_local(site, &path.domain) {
+    if !path.domain.is_empty() && !site.is_local(&path.domain) {
         return Err(Refusal::NotLocal);
     }
     let aliases = table(site, live)?;

@@ -4,7 +4,7 @@
 //! us now refuses the whole name: nobody is left out in silence.
 
 use super::aliases::{Alias, Member, Table};
-use super::{Refusal, is_local, unserved};
+use super::{Refusal, unserved};
 use crate::auth::{self, User};
 use crate::conf::Site;
 use crate::limits;
@@ -101,7 +101,7 @@ impl<'a> Search<'a> {
             Member::Unserved(what) => return Err(unserved(self.site, alias, what)),
             Member::User(user) => return self.own(name, alias, user),
             Member::Name(ours) => ours.clone(),
-            Member::Address(mailbox) if is_local(self.site, &mailbox.domain) => {
+            Member::Address(mailbox) if self.site.is_local(&mailbox.domain) => {
                 mailbox.local_part.to_lowercase()
             }
             Member::Address(mailbox) => {

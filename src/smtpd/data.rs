@@ -9,6 +9,7 @@ use crate::net::Hangup;
 use crate::net::dot::{Discipline, Unstuff};
 use crate::queue::Spool;
 use crate::smtp::reply::Reply;
+use crate::text::printable;
 use chrono::Local;
 use std::io;
 
@@ -114,8 +115,10 @@ impl Smtpd<'_> {
     fn log_accepted(&self, envelope: &Envelope, octets: u64) {
         let (id, letter) = (&self.id, &envelope.id);
         let from = envelope.reverse_path.as_ref().map_or(String::new(), ToString::to_string);
+        let from = printable(from.as_bytes());
         for recipient in &envelope.recipients {
-            let (to, user) = (&recipient.forward_path, &recipient.user.name);
+            let to = printable(recipient.forward_path.to_string().as_bytes());
+            let user = &recipient.user.name;
             log::info!(
                 "{id} letter={letter} from=<{from}> to=<{to}> user={user} size={octets} reply=250"
             );

@@ -31,7 +31,8 @@ impl Smtpd<'_> {
             let client = Client { name: std::mem::take(&mut client.name), ..client.clone() };
             let id = format!("{}-{}", self.id, self.letters + 1);
             let recipients = Vec::new();
-            let envelope = Envelope { id, reverse_path, parameters, recipients, asked: 0 };
+            let envelope =
+                Envelope { id, reverse_path, parameters, recipients, asked: 0, accepted: 0 };
             *state = State::Letter(client, envelope);
         }
         Ok(Reply::new(250, "2.1.0", "Sender ok"))
@@ -40,7 +41,7 @@ impl Smtpd<'_> {
     /// RFC 5321 §4.1.1.3.
     pub(super) fn rcpt(&mut self, path: Mailbox, envelope: &mut Envelope) -> Result<Reply, Reply> {
         envelope.asked += 1;
-        if envelope.recipients.len() >= limits::RECIPIENTS {
+        if envelope.accepted >= limits::RECIPIENTS {
             let text = format!("{} recipients are enough for one letter", limits::RECIPIENTS);
             return Err(Reply::new(452, "4.5.3", text).by("RFC 5321 §4.5.3.1.10"));
         }
@@ -66,6 +67,7 @@ impl Smtpd<'_> {
                 envelope.recipients.push(Recipient { forward_path, user, address });
             }
         }
+        envelope.accepted += 1;
         Ok(Reply::new(250, "2.1.5", "Recipient ok"))
     }
 

@@ -63,6 +63,8 @@ pub(super) struct Envelope {
     pub recipients: Vec<Recipient>,
     /// RCPT commands, refused ones included.
     pub asked: usize,
+    /// RCPT commands that were answered with 250; several may mean one recipient.
+    pub accepted: usize,
 }
 
 /// A session at work.
@@ -126,7 +128,10 @@ impl Smtpd<'_> {
                 Ok(line) => line,
                 Err(hangup) => return self.last_words(hangup, &state),
             };
-            let (rule, outcome) = self.answer(line, &mut state)?;
+            let (rule, outcome) = match self.answer(line, &mut state) {
+                Ok(answer) => answer,
+                Err(hangup) => return self.last_words(hangup, &state),
+            };
             let starts_tls = matches!(&outcome, Ok(reply) if reply.code == 220);
             let (Ok(mut reply) | Err(mut reply)) = outcome;
             if reply.code >= 500 {

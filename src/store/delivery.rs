@@ -40,11 +40,11 @@ pub enum Body<'a> {
 }
 
 /// A letter that lies written and synced in `tmp/`. Dropping it takes it away again.
+///
+/// It holds no directory open: a thousand recipients must not take a thousand descriptors.
 #[derive(Debug)]
 pub struct Prepared {
     maildir: PathBuf,
-    tmp: Dir,
-    new: Dir,
     /// The name in `tmp`; empty once it is there no more.
     tmp_name: String,
     /// The name it will have, and keep.
@@ -53,13 +53,12 @@ pub struct Prepared {
 
 /// Writes a letter into the `tmp/` of a Maildir, which is made if it is missing.
 pub fn prepare(maildir: &Path, letter: &Letter) -> Result<Prepared, Error> {
-    let directories = Maildir::open(maildir)?;
-    let (tmp, new) = (directories.sub(b"tmp")?, directories.sub(b"new")?);
+    let tmp = Maildir::open(maildir)?.sub(b"tmp")?;
     let tmp_name = name::unique();
     let file = tmp.create_file(tmp_name.as_bytes())?;
     let maildir = maildir.to_path_buf();
     // From here on the file is taken away if anything fails.
-    let mut prepared = Prepared { maildir, tmp, new, tmp_name, new_name: String::new() };
+    let mut prepared = Prepared { maildir, tmp_name, new_name: String::new() };
     let (octets, wire_octets) = write(&file, letter)?;
     file.sync_all()?;
     prepared.new_name = name::with_sizes(&prepared.tmp_name, octets, wire_octets);
@@ -125,7 +124,7 @@ pub fn commit(mut prepared: Vec<Prepared>) -> Result<(), Error> {
     if made.is_err() {
         for letter in prepared.iter().filter(|letter| letter.tmp_name.is_empty()) {
             // Where a reader has moved it to `cur` already, the letter comes twice: never lost.
-            let _ = letter.new.unlink(letter.new_name.as_bytes());
+            let _ = letter.place(b"new").and_then(|new| new.unlink(letter.new_name.as_bytes()));
         }
     }
     Ok(made?)
@@ -136,21 +135,27 @@ pub fn commit(mut prepared: Vec<Prepared>) -> Result<(), Error> {
 fn make_seen(prepared: &mut [Prepared]) -> io::Result<()> {
     for letter in prepared.iter_mut() {
         let (from, to) = (letter.tmp_name.as_bytes(), letter.new_name.as_bytes());
-        letter.tmp.rename(from, &letter.new, to)?;
+        letter.place(b"tmp")?.rename(from, &letter.place(b"new")?, to)?;
         letter.tmp_name.clear();
     }
     for (index, letter) in prepared.iter().enumerate() {
         if !prepared[..index].iter().any(|earlier| earlier.maildir == letter.maildir) {
-            letter.new.sync()?;
+            letter.place(b"new")?.sync()?;
         }
     }
     Ok(())
 }
 
+impl Prepared {
+    fn place(&self, name: &[u8]) -> io::Result<Dir> {
+        Maildir::open(&self.maildir)?.sub(name)
+    }
+}
+
 impl Drop for Prepared {
     fn drop(&mut self) {
         if !self.tmp_name.is_empty() {
-            let _ = self.tmp.unlink(self.tmp_name.as_bytes());
+            let _ = self.place(b"tmp").and_then(|tmp| tmp.unlink(self.tmp_name.as_bytes()));
         }
     }
 }

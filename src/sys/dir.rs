@@ -191,7 +191,10 @@ pub fn create_path(path: &Path) -> io::Result<()> {
     });
     match (made, parent) {
         (Ok(()), Some(parent)) => File::open(parent)?.sync_all(),
-        (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+        // Careful: some file systems say NotFound of a name in a directory that is there.
+        (Err(error), Some(parent))
+            if error.kind() == io::ErrorKind::NotFound && !parent.exists() =>
+        {
             create_path(parent)?;
             create_path(path)
         }
@@ -272,6 +275,7 @@ mod tests {
         let deep = place.path().join("a/b/c");
         create_path(&deep).unwrap();
         create_path(&deep).unwrap();
+        assert!(create_path(Path::new("/proc/none/such")).is_err());
         let dir = Dir::open(&deep).unwrap();
         dir.create_file(b"f").unwrap();
         dir.create_dir(b"d").unwrap();

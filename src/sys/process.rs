@@ -111,6 +111,7 @@ pub fn detach() -> Result<Detached, u8> {
         ForkResult::Child => {
             drop(parent);
             setsid().map_err(|errno| failed(errno.into()))?;
+            let _ = std::env::set_current_dir("/");
             Ok(Detached(child))
         }
         ForkResult::Parent { .. } => {

@@ -7,8 +7,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub struct Site {
@@ -64,6 +65,33 @@ impl Site {
         messages
     }
 
+    /// Other words in the configuration.
+    pub fn change(&mut self, old: &str, new: &str) {
+        let text = fs::read_to_string(self.path("buzon.conf")).unwrap();
+        assert!(text.contains(old), "{old}");
+        fs::write(self.path("buzon.conf"), text.replace(old, new)).unwrap();
+    }
+
+    /// A certificate NAME.pem and its key NAME.key, in place of what is there.
+    pub fn certify(&self, name: &str, hosts: &[&str]) {
+        let paths = ["pem", "key"].map(|ending| self.path(&format!("{name}.{ending}")));
+        paths.iter().for_each(|path| drop(fs::remove_file(path)));
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        buzon::sys::certificate::make(&hosts, &paths[0], &paths[1], None).unwrap();
+        if nix::unistd::Uid::effective().is_root() {
+            paths.iter().for_each(|path| give(path));
+        }
+    }
+
+    /// A program of ours on this site, with what it prints kept.
+    pub fn command(&self, name: &str) -> Command {
+        let program = Path::new(env!("CARGO_BIN_EXE_smtpd")).with_file_name(name);
+        let mut command = Command::new(program);
+        command.arg("-f").arg(self.path("buzon.conf"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
     /// Starts a daemon; `by` are words before its name, such as a tracer's.
     pub fn start(&self, name: &str, by: &[&OsStr]) -> Daemon {
         let program = Path::new(env!("CARGO_BIN_EXE_smtpd")).with_file_name(name);
@@ -73,17 +101,56 @@ impl Site {
         command.args(&words[1..]).arg("-d").arg("-f").arg(self.path("buzon.conf"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}"));
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
-        loop {
-            let before = said.len();
-            assert!(log.read_line(&mut said).unwrap() > 0, "{name} ended: {said}");
-            if let Some((_, address)) = said[before..].split_once(" address=") {
-                let address = address.trim().to_owned();
-                // The log goes on; somebody must read it, or the daemon waits for us.
-                std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-                return Daemon { child, address };
+        let log = Log::follow(child.stderr.take().unwrap());
+        let roles = match name {
+            "smtpd" => &["smtp", "submission", "submissions"][..],
+            _ => &["pop3", "pop3s"],
+        };
+        let text = fs::read_to_string(self.path("buzon.conf")).unwrap();
+        let listen = text.lines().filter_map(|line| line.split_once(' '));
+        let listen = listen.filter(|(key, _)| roles.contains(key));
+        let words = listen.flat_map(|(_, value)| value.split(' ')).filter(|word| *word != "none");
+        let listening = log.wait_for("listening ", words.count());
+        let addresses: Vec<String> = listening
+            .iter()
+            .map(|line| line.split_once(" address=").unwrap().1.to_owned())
+            .collect();
+        Daemon { child, address: addresses[0].clone(), addresses, log }
+    }
+}
+
+/// What a daemon says, line by line, as it comes.
+#[derive(Clone)]
+pub struct Log(Arc<(Mutex<(Vec<String>, bool)>, Condvar)>);
+
+impl Log {
+    fn follow(stderr: ChildStderr) -> Log {
+        let log = Log(Arc::default());
+        let (lines, inner) = (BufReader::new(stderr).lines(), Arc::clone(&log.0));
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                inner.0.lock().unwrap().0.push(line);
+                inner.1.notify_all();
             }
+            inner.0.lock().unwrap().1 = true;
+            inner.1.notify_all();
+        });
+        log
+    }
+
+    /// The lines that hold `words`, once there are so many.
+    pub fn wait_for(&self, words: &str, count: usize) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut lines = self.0.0.lock().unwrap();
+        loop {
+            let found: Vec<String> =
+                lines.0.iter().filter(|line| line.contains(words)).cloned().collect();
+            if found.len() >= count {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && !lines.1, "no {count} lines of {words:?}: {:#?}", lines.0);
+            lines = self.0.1.wait_timeout(lines, left).unwrap().0;
         }
     }
 }
@@ -98,10 +165,27 @@ fn give(path: &Path) {
 
 pub struct Daemon {
     child: Child,
+    /// Of the first socket.
     pub address: String,
+    /// Of all, in the order of the configuration.
+    pub addresses: Vec<String>,
+    pub log: Log,
 }
 
 impl Daemon {
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// The end of its own will.
+    pub fn wait(mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
