@@ -1,5 +1,7 @@
 //! The store from outside: deliveries, and a mailbox read while others are at work in it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -60,7 +60,9 @@ enum State {
 
 /// Writes a letter into the `tmp/` of a Maildir, which is made if it is missing.
 pub fn prepare(maildir: &Path, letter: &Letter) -> Result<Prepared, Error> {
-    let tmp = Maildir::open(maildir)?.sub(b"tmp")?;
+    let root = Maildir::open(maildir)?;
+    // What is wrong with `new` shall be found out now, before anybody's letter is shown.
+    let (tmp, _new) = (root.sub(b"tmp")?, root.sub(b"new")?);
     let tmp_name = name::unique();
     let file = tmp.create_file(tmp_name.as_bytes())?;
     let maildir = maildir.to_path_buf();
