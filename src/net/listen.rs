@@ -4,16 +4,17 @@
 //! in the protocol's words, and close it. Whoever is refused is not waited for.
 
 use super::conn::Conn;
-use super::daemon::{Current, Daemon, Flags, Listener, read, serve};
+use super::daemon::{Current, Daemon, Flags, read, serve};
 use super::stream::{Plain, Stream};
 use super::table::{Full, Table};
 use crate::conf::Role;
 use crate::limits;
 use crate::sys::process::{self, Spare};
 use crate::sys::signal::Signal;
-use crate::sys::{poll, socket, thread};
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use crate::sys::socket::{self, Accepted, Listener};
+use crate::sys::{poll, thread};
+use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(super) fn accept(
     daemon: Daemon,
     current: Current,
     flags: Flags,
-    listeners: Vec<Listener>,
+    listeners: Vec<(Role, Listener)>,
     (stop, mut reload): (Signal, Signal),
 ) -> io::Result<()> {
     let (stopping, running) = UnixStream::pair()?;
@@ -67,8 +68,8 @@ pub(super) fn accept(
             server.read_again();
         }
         for ((role, listener), ready) in listeners.iter().zip(&ready[2..]) {
-            if *ready && let Some((stream, peer)) = server.next(*role, listener) {
-                server.admit(*role, stream, peer);
+            if *ready && let Some(accepted) = server.next(*role, listener) {
+                server.admit(*role, accepted);
             }
         }
     }
@@ -82,14 +83,14 @@ pub(super) fn accept(
 
 impl Server {
     /// Takes the next connection, if one waits.
-    fn next(&mut self, role: Role, listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    fn next(&mut self, role: Role, listener: &Listener) -> Option<Accepted> {
         match listener.accept() {
             Ok(accepted) => return Some(accepted),
             Err(error) if socket::is_out_of_descriptors(&error) => {
                 log::error!("accept={error}");
                 self.spare.give_up();
                 match listener.accept() {
-                    Ok((stream, _)) => self.refuse(role, &stream, Full::Resources),
+                    Ok(accepted) => self.refuse(role, Plain::accepted(accepted), Full::Resources),
                     // Careful: the connection still waits, and would wake us again at once.
                     Err(_) => std::thread::sleep(Duration::from_millis(100)),
                 }
@@ -106,42 +107,39 @@ impl Server {
     }
 
     /// Gives a connection its place and its thread.
-    fn admit(&self, role: Role, stream: TcpStream, peer: SocketAddr) {
+    fn admit(&self, role: Role, accepted: Accepted) {
+        let (plain, peer) = Plain::accepted(accepted);
         let site = &self.current.site;
         let in_all = site.max_connections.min(self.carried);
         let from_address = site.max_connections_per_address;
-        let place = match self.table.enter(peer.ip().to_canonical(), in_all, from_address) {
+        let address = peer.map(|peer| peer.ip().to_canonical());
+        let place = match self.table.enter(address, in_all, from_address) {
             Ok(place) => place,
-            Err(full) => return self.refuse(role, &stream, full),
+            Err(full) => return self.refuse(role, (plain, peer), full),
         };
         // Careful: the thread gets a handle of its own, so that we can refuse if it does not start.
-        let Ok(own) = stream.try_clone() else {
-            return self.refuse(role, &stream, Full::Resources);
+        let Ok(own) = plain.try_clone() else {
+            return self.refuse(role, (plain, peer), Full::Resources);
         };
         let (daemon, current) = (Arc::clone(&self.daemon), self.current.clone());
         let (stopping, transcript) = (Arc::clone(&self.stopping), self.flags.transcript);
         let started = thread::spawn("session", move || {
             let _place = place;
-            let _ = own.set_nodelay(true);
-            let addresses = (Some(peer), own.local_addr().ok());
-            let stream = Stream::Plain(Plain::Tcp(own));
-            let conn = Conn::new(stream, addresses, stopping, current.acceptor);
+            let addresses = (peer, own.local());
+            let conn = Conn::new(Stream::Plain(own), addresses, stopping, current.acceptor);
             serve(&daemon, current.site, conn, role, transcript);
         });
         if started.is_err() {
-            self.refuse(role, &stream, Full::Resources);
+            self.refuse(role, (plain, peer), Full::Resources);
         }
     }
 
-    /// One line, without waiting for the client, who may never read it. Under TLS from the first
-    /// octet there are no words.
-    fn refuse(&self, role: Role, mut stream: &TcpStream, full: Full) {
-        let peer = stream.peer_addr().map_or(String::new(), |peer| peer.to_string());
+    /// One line. Under TLS from the first octet there are no words.
+    fn refuse(&self, role: Role, (mut plain, peer): (Plain, Option<SocketAddr>), full: Full) {
+        let peer = peer.map_or("local".into(), |peer| peer.to_string());
         log::warn!("refused={full:?} role={} peer={peer}", role.name());
         if !role.implicit_tls() {
-            let words = (self.daemon.refuse)(&self.current.site, full);
-            let _ = stream.set_nonblocking(true);
-            let _ = stream.write(words.as_bytes());
+            plain.say_at_once((self.daemon.refuse)(&self.current.site, full).as_bytes());
         }
     }
 
