@@ -5,7 +5,7 @@
 //! ready, accept; at SIGHUP read again for new sessions, at SIGTERM let sessions end.
 
 use super::conn::Conn;
-use super::listen;
+use super::listen::Server;
 use super::stream::{Plain, Stream};
 use super::table::Full;
 use super::tls::{self, Acceptor};
@@ -103,13 +103,14 @@ fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
     let failed = |error: io::Error| tell(&error.to_string(), exit::OS_ERROR);
     let signals = (Signal::stop().map_err(failed)?, Signal::reload().map_err(failed)?);
     let pid_file = write_pid(&daemon, &current.site);
+    let server = Server::new(daemon, current, flags);
     for (role, listener) in &listeners {
         log::info!("listening role={} address={}", role.name(), listener.address());
     }
     if let Some(detached) = detached {
         detached.tell(exit::OK);
     }
-    let accepted = listen::accept(daemon, current, flags, listeners, signals);
+    let accepted = server.run(listeners, signals);
     let _ = std::fs::remove_file(pid_file);
     accepted.map_err(failed)
 }

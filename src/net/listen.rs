@@ -29,59 +29,59 @@ pub(super) struct Server {
     /// Connections this machine carries, whatever the configuration says.
     carried: usize,
     spare: Spare,
-    /// Readable once we stop: sessions wait on it beside their sockets.
-    stopping: Arc<OwnedFd>,
-}
-
-/// Accepts until SIGTERM, then lets sessions end.
-pub(super) fn accept(
-    daemon: Daemon,
-    current: Current,
-    flags: Flags,
-    listeners: Vec<(Role, Listener)>,
-    (stop, mut reload): (Signal, Signal),
-) -> io::Result<()> {
-    let (stopping, running) = UnixStream::pair()?;
-    let (carried, limit) = process::sessions();
-    let asked = current.site.max_connections;
-    if carried < asked {
-        log::warn!("max_connections={asked} cut to {carried} by {limit}");
-    }
-    let mut server = Server {
-        daemon: Arc::new(daemon),
-        current,
-        flags,
-        table: Arc::new(Table::default()),
-        carried,
-        spare: Spare::take(),
-        stopping: Arc::new(stopping.into()),
-    };
-    loop {
-        let mut fds: Vec<BorrowedFd> = vec![stop.as_fd(), reload.as_fd()];
-        fds.extend(listeners.iter().map(|(_, listener)| listener.as_fd()));
-        let ready = poll::readable_of(&fds, None)?;
-        if ready[0] {
-            break;
-        }
-        if ready[1] {
-            reload.clear();
-            server.read_again();
-        }
-        for ((role, listener), ready) in listeners.iter().zip(&ready[2..]) {
-            if *ready && let Some(accepted) = server.next(*role, listener) {
-                server.admit(*role, accepted);
-            }
-        }
-    }
-    drop((listeners, running));
-    log::info!("stopping sessions={}", server.table.count());
-    if !server.table.wait_empty(limits::STOP) {
-        log::warn!("stopped sessions={}", server.table.count());
-    }
-    Ok(())
 }
 
 impl Server {
+    /// Ready to accept; what the machine carries is known.
+    pub fn new(daemon: Daemon, current: Current, flags: Flags) -> Server {
+        let (carried, limit) = process::sessions();
+        let asked = current.site.max_connections;
+        if carried < asked {
+            log::warn!("max_connections={asked} cut to {carried} by {limit}");
+        }
+        Server {
+            daemon: Arc::new(daemon),
+            current,
+            flags,
+            table: Arc::new(Table::default()),
+            carried,
+            spare: Spare::take(),
+        }
+    }
+
+    /// Accepts until SIGTERM, then lets sessions end.
+    pub fn run(
+        mut self,
+        listeners: Vec<(Role, Listener)>,
+        (stop, mut reload): (Signal, Signal),
+    ) -> io::Result<()> {
+        let (stopping, running) = UnixStream::pair()?;
+        let stopping = Arc::new(stopping.into());
+        let mut fds: Vec<BorrowedFd> = vec![stop.as_fd()];
+        fds.extend(listeners.iter().map(|(_, listener)| listener.as_fd()));
+        loop {
+            let ready = poll::readable_of(&[&[reload.as_fd()][..], &fds].concat(), None)?;
+            if ready[0] {
+                reload.clear();
+                self.read_again();
+            }
+            if ready[1] {
+                break;
+            }
+            for ((role, listener), ready) in listeners.iter().zip(&ready[2..]) {
+                if *ready && let Some(accepted) = self.next(*role, listener) {
+                    self.admit(*role, accepted, &stopping);
+                }
+            }
+        }
+        drop((listeners, running));
+        log::info!("stopping sessions={}", self.table.count());
+        if !self.table.wait_empty(limits::STOP) {
+            log::warn!("stopped sessions={}", self.table.count());
+        }
+        Ok(())
+    }
+
     /// Takes the next connection, if one waits.
     fn next(&mut self, role: Role, listener: &Listener) -> Option<Accepted> {
         match listener.accept() {
@@ -106,9 +106,16 @@ impl Server {
         None
     }
 
-    /// Gives a connection its place and its thread.
-    fn admit(&self, role: Role, accepted: Accepted) {
+<<<<<<< HEAD
+    /// Gives a connection its place and its thread. `stopping` becomes readable once we stop:
+    /// sessions wait on it beside their sockets.
+    fn admit(&self, role: Role, accepted: Accepted, stopping: &Arc<OwnedFd>) {
         let (plain, peer) = Plain::accepted(accepted);
+=======
+    /// Gives a connection its place and its thread. `stopping` becomes readable once we stop:
+    /// sessions wait on it beside their sockets.
+    fn admit(&self, role: Role, stream: TcpStream, peer: SocketAddr, stopping: &Arc<OwnedFd>) {
+>>>>>>> main
         let site = &self.current.site;
         let in_all = site.max_connections.min(self.carried);
         let from_address = site.max_connections_per_address;
@@ -122,7 +129,7 @@ impl Server {
             return self.refuse(role, (plain, peer), Full::Resources);
         };
         let (daemon, current) = (Arc::clone(&self.daemon), self.current.clone());
-        let (stopping, transcript) = (Arc::clone(&self.stopping), self.flags.transcript);
+        let (stopping, transcript) = (Arc::clone(stopping), self.flags.transcript);
         let started = thread::spawn("session", move || {
             let _place = place;
             let addresses = (peer, own.local());
