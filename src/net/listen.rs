@@ -106,16 +106,10 @@ impl Server {
         None
     }
 
-<<<<<<< HEAD
     /// Gives a connection its place and its thread. `stopping` becomes readable once we stop:
     /// sessions wait on it beside their sockets.
     fn admit(&self, role: Role, accepted: Accepted, stopping: &Arc<OwnedFd>) {
         let (plain, peer) = Plain::accepted(accepted);
-=======
-    /// Gives a connection its place and its thread. `stopping` becomes readable once we stop:
-    /// sessions wait on it beside their sockets.
-    fn admit(&self, role: Role, stream: TcpStream, peer: SocketAddr, stopping: &Arc<OwnedFd>) {
->>>>>>> main
         let site = &self.current.site;
         let in_all = site.max_connections.min(self.carried);
         let from_address = site.max_connections_per_address;
