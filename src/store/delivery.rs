@@ -53,7 +53,9 @@ pub struct Prepared {
 
 /// Writes a letter into the `tmp/` of a Maildir, which is made if it is missing.
 pub fn prepare(maildir: &Path, letter: &Letter) -> Result<Prepared, Error> {
-    let tmp = Maildir::open(maildir)?.sub(b"tmp")?;
+    let directories = Maildir::open(maildir)?;
+    // What is wrong with `new` is better known now than at `commit`.
+    let (tmp, _) = (directories.sub(b"tmp")?, directories.sub(b"new")?);
     let tmp_name = name::unique();
     let file = tmp.create_file(tmp_name.as_bytes())?;
     let maildir = maildir.to_path_buf();
@@ -135,7 +137,8 @@ pub fn commit(mut prepared: Vec<Prepared>) -> Result<(), Error> {
 fn make_seen(prepared: &mut [Prepared]) -> io::Result<()> {
     for letter in prepared.iter_mut() {
         let (from, to) = (letter.tmp_name.as_bytes(), letter.new_name.as_bytes());
-        letter.place(b"tmp")?.rename(from, &letter.place(b"new")?, to)?;
+        let maildir = Maildir::open(&letter.maildir)?;
+        maildir.sub(b"tmp")?.rename(from, &maildir.sub(b"new")?, to)?;
         letter.tmp_name.clear();
     }
     for (index, letter) in prepared.iter().enumerate() {
