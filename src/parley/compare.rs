@@ -79,7 +79,11 @@ pub fn code(protocol: Protocol, line: &[u8]) -> Option<String> {
 /// The codes that rows expect, as far as they name any.
 pub fn expected_codes(protocol: Protocol, rows: &[&Step]) -> Vec<String> {
     let sources = rows.iter().filter_map(|row| match &row.act {
-        Act::Expect(_, text) | Act::ExpectAmong(_, text) => Some(text.source.as_bytes()),
+        Act::Expect(_, text) => Some(text.source.as_bytes()),
+        // One reply however many rows: `250...SIZE` may be a line within it.
+        Act::ExpectAmong(_, text) => {
+            Some(text.source.as_bytes()).filter(|source| source.get(3..6) != Some(b"..."))
+        }
         _ => None,
     });
     status_codes(protocol, sources)
@@ -116,7 +120,7 @@ fn fold_word(word: &str, host: &str) -> String {
     let clock = bare.len() == 8 && bare.split(':').count() == 3;
     let zone = bare.len() == 5 && digits == 4 && bare.starts_with(['+', '-']);
     let year = bare.len() == 4 && digits == 4 && (bare.starts_with("19") || bare.starts_with("20"));
-    let name = NAMES_OF_DATES.iter().any(|name| bare == *name);
+    let name = NAMES_OF_DATES.contains(&bare);
     let id = bare.len() >= 7 && digits >= 3 && digits < bare.len() && !dotted_code;
     if !host.is_empty() && bare.eq_ignore_ascii_case(host) {
         word.replacen(bare, "HOST", 1)
