@@ -9,6 +9,7 @@ use super::stream::{Plain, Stream};
 use super::table::{Full, Table};
 use crate::conf::Role;
 use crate::limits;
+use crate::sys::notify::{self, Watchdog};
 use crate::sys::process::{self, Spare};
 use crate::sys::signal::Signal;
 use crate::sys::{poll, socket, thread};
@@ -55,10 +56,12 @@ pub(super) fn accept(
         spare: Spare::take(),
         stopping: Arc::new(stopping.into()),
     };
+    let mut watchdog = Watchdog::new();
     loop {
+        watchdog.alive();
         let mut fds: Vec<BorrowedFd> = vec![stop.as_fd(), reload.as_fd()];
         fds.extend(listeners.iter().map(|(_, listener)| listener.as_fd()));
-        let ready = poll::readable_of(&fds, None)?;
+        let ready = poll::readable_of(&fds, watchdog.patience())?;
         if ready[0] {
             break;
         }
@@ -73,7 +76,9 @@ pub(super) fn accept(
         }
     }
     drop((listeners, running));
-    log::info!("stopping sessions={}", server.table.count());
+    let left = server.table.count();
+    notify::stopping(&format!("{left} sessions end"));
+    log::info!("stopping sessions={left}");
     if !server.table.wait_empty(limits::STOP) {
         log::warn!("stopped sessions={}", server.table.count());
     }
@@ -147,15 +152,18 @@ impl Server {
 
     /// SIGHUP: new sessions begin with the new configuration, or with the old if it has faults.
     fn read_again(&mut self) {
+        notify::reloading();
         match read(self.flags.file.as_deref()) {
             Ok(new) => {
                 self.current = new;
                 log::info!("reload=done");
+                notify::ready("at work, the configuration was read again");
             }
             Err(fault) => {
                 for line in fault.lines() {
                     log::error!("reload=refused fault={line:?}; the old configuration stays");
                 }
+                notify::ready("at work with the old configuration, the new one has faults");
             }
         }
     }
