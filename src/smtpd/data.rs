@@ -105,7 +105,7 @@ impl Smtpd<'_> {
         };
         let content = text.spool.content().map_err(|error| failed(spool_failure(&error)))?;
         let reverse_path = envelope.reverse_path.as_ref();
-        let letter = Letter { reverse_path, hop, content };
+        let letter = Letter { reverse_path, hop: Some(hop), content };
         deliver::local(&letter, &envelope.recipients, self.site.deliver_wait).map_err(failed)?;
         self.letters += 1;
         self.log_accepted(envelope, text.octets);
