@@ -1,5 +1,7 @@
 //! The store from outside: deliveries, and a mailbox read while others are at work in it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -324,7 +326,7 @@ fn flags_flip_while_the_box_is_listed() {
         let readers: Vec<_> = (0..2)
             .map(|_| {
                 scope.spawn(|| {
-                    for _ in 0..40 {
+                    for _ in 0..15 {
                         deliver(&maildir, b"new\n");
                         let mut mailbox = Mailbox::open(&maildir).unwrap();
                         let now: BTreeMap<u32, String> = (mailbox.messages().iter())
@@ -341,7 +343,7 @@ fn flags_flip_while_the_box_is_listed() {
         assert!(results.iter().all(|result| result.is_ok()));
     });
     let mailbox = Mailbox::open(&maildir).unwrap();
-    assert_eq!(uids(&mailbox), (1..=1580).collect::<Vec<u32>>());
+    assert_eq!(uids(&mailbox), (1..=1530).collect::<Vec<u32>>());
 }
 
 /// Deliveries from many threads while sessions fetch and remove: each letter is there or was

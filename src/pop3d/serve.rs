@@ -48,6 +48,8 @@ pub fn serve(served: net::Session, live: &Live) {
         State::Authorization { .. } | State::Exchange(..) => log::info!("{id} end={end}"),
     }
     transcript.event(&format!("end: {end}"));
+    // Careful: before the client can know that we are gone, the maildrop is free for its next try.
+    drop(session);
     conn.close();
 }
 
