@@ -5,18 +5,20 @@
 //! ready, accept; at SIGHUP read again for new sessions, at SIGTERM let sessions end.
 
 use super::conn::Conn;
-use super::listen;
+use super::listen::Server;
 use super::stream::{Plain, Stream};
 use super::table::Full;
 use super::tls::{self, Acceptor};
 use super::transcript::Transcript;
 use crate::conf::{self, Address, Role, Site};
 use crate::sys::signal::Signal;
-use crate::sys::{clock, file, log as logging, notify, process, socket};
+use crate::sys::socket::{self, Listener};
+use crate::sys::{clock, file, log as logging, notify, process};
 use getopts::Options;
 use std::ffi::CStr;
+use std::fmt::Display;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,8 +76,6 @@ pub(super) struct Flags {
     pub transcript: bool,
 }
 
-pub(super) type Listener = (Role, TcpListener);
-
 /// Runs a daemon with its arguments, and returns its exit code.
 pub fn run(daemon: Daemon, args: impl Iterator<Item = String>) -> u8 {
     start(daemon, args).err().unwrap_or(exit::OK)
@@ -105,23 +105,21 @@ fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
         return standard_input(&daemon, current, &flags);
     }
     let listeners = listeners(&daemon, &current.site, flags.file.as_deref())?;
-    let loopback = listeners
-        .iter()
-        .all(|(_, listener)| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()));
+    let loopback = listeners.iter().all(|(_, listener)| listener.is_of_this_host());
     become_owner(&current.site, loopback)?;
     let detached = if flags.foreground { None } else { Some(process::detach()?) };
     let failed = |error: io::Error| tell(&error.to_string(), exit::OS_ERROR);
     let signals = (Signal::stop().map_err(failed)?, Signal::reload().map_err(failed)?);
     let pid_file = write_pid(&daemon, &current.site);
+    let server = Server::new(daemon, current, flags);
     for (role, listener) in &listeners {
-        let address = listener.local_addr().map_or(String::new(), |a| a.to_string());
-        log::info!("listening role={} address={address}", role.name());
+        log::info!("listening role={} address={}", role.name(), listener.address());
     }
     if let Some(detached) = detached {
         detached.tell(exit::OK);
     }
     notify::ready("at work");
-    let accepted = listen::accept(daemon, current, flags, listeners, signals);
+    let accepted = server.run(listeners, signals);
     let _ = std::fs::remove_file(pid_file);
     accepted.map_err(failed)
 }
@@ -173,17 +171,21 @@ fn show(site: &Site, verbose: bool) {
 }
 
 /// Inherited sockets with a name of ours, or else those of the configuration.
-fn listeners(daemon: &Daemon, site: &Site, file: Option<&Path>) -> Result<Vec<Listener>, u8> {
+fn listeners(
+    daemon: &Daemon,
+    site: &Site,
+    file: Option<&Path>,
+) -> Result<Vec<(Role, Listener)>, u8> {
     let inherited = socket::inherited().map_err(|e| tell(&e.to_string(), exit::OS_ERROR))?;
     let named = |name: &str| daemon.roles.iter().find(|role| role.name() == name).copied();
-    let mut listeners: Vec<Listener> = inherited
+    let mut listeners: Vec<(Role, Listener)> = inherited
         .into_iter()
         .filter_map(|(listener, name)| named(&name).map(|role| (role, listener)))
         .collect();
     if listeners.is_empty() {
         for (role, address) in &site.listen {
             if daemon.roles.contains(role) {
-                bind(*role, *address, file, &mut listeners)?;
+                bind(*role, address, file, &mut listeners)?;
             }
         }
     }
@@ -191,37 +193,37 @@ fn listeners(daemon: &Daemon, site: &Site, file: Option<&Path>) -> Result<Vec<Li
         return Err(tell("nowhere to listen: the configuration names no address", exit::CONFIG));
     }
     for (_, listener) in &listeners {
-        listener.set_nonblocking(true).map_err(|e| tell(&e.to_string(), exit::OS_ERROR))?;
+        listener.set_nonblocking().map_err(|e| tell(&e.to_string(), exit::OS_ERROR))?;
     }
     Ok(listeners)
 }
 
 fn bind(
     role: Role,
-    address: Address,
+    address: &Address,
     file: Option<&Path>,
-    listeners: &mut Vec<Listener>,
+    listeners: &mut Vec<(Role, Listener)>,
 ) -> Result<(), u8> {
+    let refused = |at: &dyn Display, error: io::Error| {
+        let file = file.unwrap_or(Path::new("/etc/buzon/buzon.conf")).display();
+        let cure = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another server is there ('ss -ltnp' shows it): stop it, or change"
+            }
+            io::ErrorKind::PermissionDenied => "that is root's: start as root, or change",
+            _ => "change",
+        };
+        tell(&format!("{at}: {error}; {cure} '{}' in {file}", role.name()), exit::UNAVAILABLE)
+    };
+    if let Address::Unix(path) = address {
+        let listener = socket::unix_listener(path).map_err(|error| refused(address, error))?;
+        listeners.push((role, Listener::Unix(listener)));
+    }
     for at in address.sockets() {
         match socket::listener(at) {
-            Ok(listener) => listeners.push((role, listener)),
+            Ok(listener) => listeners.push((role, Listener::Tcp(listener))),
             Err(error) if matches!(address, Address::Any(_)) && socket::is_unsupported(&error) => {}
-            Err(error) => {
-                let file = file.unwrap_or(Path::new("/etc/buzon/buzon.conf")).display();
-                let cure = match error.kind() {
-                    io::ErrorKind::AddrInUse => {
-                        "another server is there ('ss -ltnp' shows it): \
-                        stop it, or change"
-                    }
-                    io::ErrorKind::PermissionDenied => {
-                        "ports below 1024 are root's: \
-                        start as root, or change"
-                    }
-                    _ => "change",
-                };
-                let fault = format!("{at}: {error}; {cure} '{}' in {file}", role.name());
-                return Err(tell(&fault, exit::UNAVAILABLE));
-            }
+            Err(error) => return Err(refused(&at, error)),
         }
     }
     Ok(())
@@ -273,6 +275,7 @@ fn standard_input(daemon: &Daemon, current: Current, flags: &Flags) -> Result<()
             let addresses = (socket.peer_addr().ok(), socket.local_addr().ok());
             (Plain::Tcp(socket), addresses)
         }
+        socket::Standard::Unix(socket) => (Plain::Unix(socket), (None, None)),
         socket::Standard::Files(input, output) => (Plain::Files(input, output), (None, None)),
     };
     let port = addresses.1.map(|local| local.port());
@@ -309,7 +312,7 @@ pub(super) fn serve(
         }
     }
     let _ = conn.set_stall(match role {
-        Role::Smtp | Role::Submission | Role::Submissions => site.smtp_timeout,
+        Role::Smtp | Role::Submission | Role::Submissions | Role::Lmtp => site.smtp_timeout,
         Role::Pop3 | Role::Pop3s => site.pop3_timeout,
     });
     (daemon.serve)(Session { site, conn, role, id, transcript });
