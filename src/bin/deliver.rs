@@ -2,11 +2,12 @@
 //! deliver(8).
 
 use buzon::auth;
-use buzon::conf::{self, Site};
+use buzon::conf::{self, Location, Site};
 use buzon::deliver::Failure as Cause;
 use buzon::deliver::stdin::{Handover, Sender, Trouble, hand_over, sender};
 use buzon::mail::Mailbox;
 use buzon::route::{self, Refusal};
+use buzon::sys::identity::borrow;
 use buzon::sys::{log as logging, process};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -93,7 +94,15 @@ fn told(word: &str, domain: &str) -> Result<Sender, Failure> {
 }
 
 fn find(site: &Site, name: &str) -> Result<auth::User, Failure> {
-    route::user(site, &auth::Live::default(), name).or_else(|refusal| match refusal {
+    let found = match route::user(site, &auth::Live::default(), name) {
+        // The users file is not for everybody to read; whoever calls has an account all the same.
+        Err(Refusal::Unavailable(why)) if !process::is_root() => {
+            let account = auth::find_account(site, name).ok().flatten();
+            account.ok_or(Refusal::Unavailable(why))
+        }
+        found => found,
+    };
+    found.or_else(|refusal| match refusal {
         Refusal::Unavailable(why) => fail(EX_TEMPFAIL, why),
         _ => fail(EX_NOUSER, format!("there is no user '{name}'")),
     })
@@ -104,10 +113,17 @@ fn become_owner(site: &Site, user: &auth::User) -> Result<(), Failure> {
     if !process::is_root() {
         return Ok(());
     }
-    let owner = if user.account.is_some() { &user.name } else { &site.mail_owner };
-    match process::become_account(owner) {
+    let owner = &site.mail_owner;
+    let became = match &user.account {
+        // The directory of mboxes is the mail group's.
+        Some(account) => borrow(account)
+            .and_then(|account| account.settle(matches!(user.mailbox, Location::Mbox { .. })))
+            .map(|()| true),
+        None => process::become_account(owner, false),
+    };
+    match became {
         Ok(true) => Ok(()),
         Ok(false) => fail(EX_CONFIG, format!("there is no account '{owner}' for root to become")),
-        Err(error) => fail(EX_TEMPFAIL, format!("{owner}: {error}")),
+        Err(error) => fail(EX_TEMPFAIL, format!("becoming the owner of the mailbox: {error}")),
     }
 }

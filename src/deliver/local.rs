@@ -107,8 +107,8 @@ fn in_order(recipients: &[Recipient]) -> Vec<&Recipient> {
 
 /// Whoever owns the mailbox touches it.
 fn owner(user: &User) -> Result<Option<Borrowed>, Failure> {
-    borrow(user.account.as_ref())
-        .map_err(|error| Failure::Unavailable(format!("{}: {error}", user.name)))
+    let owner = user.account.as_ref().map(borrow).transpose();
+    owner.map_err(|error| Failure::Unavailable(format!("{}: {error}", user.name)))
 }
 
 /// Whether a mailbox has room for so many octets more.

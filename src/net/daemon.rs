@@ -6,6 +6,7 @@
 
 use super::conn::Conn;
 use super::listen::Server;
+use super::owner::become_owner;
 use super::stream::{Plain, Stream};
 use super::table::Full;
 use super::tls::{self, Acceptor};
@@ -47,15 +48,18 @@ pub struct Session {
     pub id: String,
     /// Where it may be written down.
     pub transcript: Transcript,
+    /// The process serves no other, before or after.
+    pub alone: bool,
 }
 
 /// sysexits(3).
-mod exit {
+pub(super) mod exit {
     pub const OK: u8 = 0;
     pub const USAGE: u8 = 64;
     pub const NO_USER: u8 = 67;
     pub const UNAVAILABLE: u8 = 69;
     pub const OS_ERROR: u8 = 71;
+    pub const NO_PERMISSION: u8 = 77;
     pub const CONFIG: u8 = 78;
 }
 
@@ -229,34 +233,6 @@ fn bind(
     Ok(())
 }
 
-/// Root becomes the mail owner; root without one serves this host only.
-fn become_owner(site: &Site, loopback: bool) -> Result<(), u8> {
-    if !process::is_root() {
-        return Ok(());
-    }
-    let failed = |error: io::Error| tell(&format!("{}: {error}", site.mail_owner), exit::OS_ERROR);
-    match process::account(&site.mail_owner).map_err(failed)? {
-        Some(account @ (1.., _)) => {
-            for directory in [&site.run, &site.spool] {
-                if std::fs::create_dir_all(directory).is_ok() {
-                    process::give(directory, account).map_err(failed)?;
-                }
-            }
-            process::become_account(&site.mail_owner).map_err(failed)?;
-            Ok(())
-        }
-        _ if loopback => Ok(()),
-        _ => {
-            let fault = format!(
-                "there is no account '{}' to become, and root serves loopback only: \
-                 make it with 'useradd -r {}', or name another by mail_owner",
-                site.mail_owner, site.mail_owner
-            );
-            Err(tell(&fault, exit::NO_USER))
-        }
-    }
-}
-
 fn write_pid(daemon: &Daemon, site: &Site) -> PathBuf {
     let path = site.run.join(format!("{}.pid", daemon.name.to_string_lossy()));
     let _ = std::fs::create_dir_all(&site.run);
@@ -286,21 +262,15 @@ fn standard_input(daemon: &Daemon, current: Current, flags: &Flags) -> Result<()
     let (stop, _running) = UnixStream::pair().map_err(failed)?;
     let stream = Stream::Plain(plain);
     let conn = Conn::new(stream, addresses, Arc::new(stop.into()), current.acceptor);
-    serve(daemon, current.site, conn, role, flags.transcript);
+    serve(daemon, current.site, conn, role, flags);
     Ok(())
 }
 
-pub(super) fn serve(
-    daemon: &Daemon,
-    site: Arc<Site>,
-    mut conn: Conn,
-    role: Role,
-    transcript: bool,
-) {
+pub(super) fn serve(daemon: &Daemon, site: Arc<Site>, mut conn: Conn, role: Role, flags: &Flags) {
     let id = clock::id();
     let peer = conn.peer().map_or("stdin".into(), |peer| peer.to_string());
     log::info!("{id} connect role={} peer={peer}", role.name());
-    let transcript = Transcript::new(transcript, &id);
+    let transcript = Transcript::new(flags.transcript, &id);
     transcript.event(&format!("{peer} connects to {}", role.name()));
     if role.implicit_tls() {
         match conn.start_tls() {
@@ -315,11 +285,12 @@ pub(super) fn serve(
         Role::Smtp | Role::Submission | Role::Submissions | Role::Lmtp => site.smtp_timeout,
         Role::Pop3 | Role::Pop3s => site.pop3_timeout,
     });
-    (daemon.serve)(Session { site, conn, role, id, transcript });
+    let alone = flags.standard_input;
+    (daemon.serve)(Session { site, conn, role, id, transcript, alone });
 }
 
 /// Says why we end, where the person who started us looks: on the screen, and in the log.
-fn tell(fault: &str, code: u8) -> u8 {
+pub(super) fn tell(fault: &str, code: u8) -> u8 {
     logging::fault(fault);
     code
 }

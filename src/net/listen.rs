@@ -25,7 +25,7 @@ use std::time::Duration;
 pub(super) struct Server {
     daemon: Arc<Daemon>,
     current: Current,
-    flags: Flags,
+    flags: Arc<Flags>,
     table: Arc<Table>,
     /// Connections this machine carries, whatever the configuration says.
     carried: usize,
@@ -43,7 +43,7 @@ impl Server {
         Server {
             daemon: Arc::new(daemon),
             current,
-            flags,
+            flags: Arc::new(flags),
             table: Arc::new(Table::default()),
             carried,
             spare: Spare::take(),
@@ -129,12 +129,12 @@ impl Server {
             return self.refuse(role, (plain, peer), Full::Resources);
         };
         let (daemon, current) = (Arc::clone(&self.daemon), self.current.clone());
-        let (stopping, transcript) = (Arc::clone(stopping), self.flags.transcript);
+        let (stopping, flags) = (Arc::clone(stopping), Arc::clone(&self.flags));
         let started = thread::spawn("session", move || {
             let _place = place;
             let addresses = (peer, own.local());
             let conn = Conn::new(Stream::Plain(own), addresses, stopping, current.acceptor);
-            serve(&daemon, current.site, conn, role, transcript);
+            serve(&daemon, current.site, conn, role, &flags);
         });
         if started.is_err() {
             self.refuse(role, (plain, peer), Full::Resources);
@@ -154,6 +154,11 @@ impl Server {
     fn read_again(&mut self) {
         notify::reloading();
         match read(self.flags.file.as_deref()) {
+            // Which capabilities were kept was settled at the start.
+            Ok(new) if new.site.system_users != self.current.site.system_users => {
+                let fault = "system_users holds from the start on, start anew to change it";
+                log::error!("reload=refused fault={fault:?}; the old configuration stays");
+            }
             Ok(new) => {
                 self.current = new;
                 log::info!("reload=done");

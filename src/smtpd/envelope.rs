@@ -97,6 +97,10 @@ impl Smtpd<'_> {
             Refusal::NoSuchUser => {
                 Reply::new(550, "5.1.1", format!("There is no mailbox <{path}> here"))
             }
+            Refusal::NotServed(why) => {
+                let text = format!("There is no mailbox <{path}> here");
+                Reply::new(550, "5.1.1", text).by("first_uid").because(why)
+            }
             Refusal::NotLocal => {
                 let text = format!("{} is not ours, and we relay for nobody", path.domain);
                 Reply::new(550, "5.7.1", text).by("RFC 5321 §3.6.2")

@@ -93,7 +93,7 @@ pub(super) struct Smtpd<'a> {
 
 /// Serves a session to its end.
 pub fn serve(session: Session, live: &Live) {
-    let Session { site, conn, role, id, transcript } = session;
+    let Session { site, conn, role, id, transcript, .. } = session;
     let mut smtpd = Smtpd {
         site,
         live,
