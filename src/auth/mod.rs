@@ -86,6 +86,11 @@ pub fn find(site: &Site, live: &Live, name: &str) -> Result<Option<User>, Error>
     }
 }
 
+/// The user who is an account of this host, whatever the users file says.
+pub fn find_account(site: &Site, name: &str) -> Result<Option<User>, Error> {
+    system::find(site, &plain(site, name))
+}
+
 /// The first user of the file, or else the account whose uid is `first_uid`, who is postmaster where nobody else is.
 pub fn first(site: &Site, live: &Live) -> Result<Option<User>, Error> {
     let table = table(site, live)?;

@@ -26,8 +26,8 @@ pub struct Recipient {
 pub struct Letter<'a> {
     /// `None` for `<>`.
     pub reverse_path: Option<&'a Mailbox>,
-    /// The hop it just made.
-    pub hop: Hop<'a>,
+    /// The hop it just made; `None` where a program of this host hands it over.
+    pub hop: Option<Hop<'a>>,
     /// Header and text.
     pub content: Content<'a>,
 }
@@ -136,7 +136,7 @@ fn prepare(
     let head = [
         return_path(letter.reverse_path),
         delivered_to(address),
-        letter.hop.received(forward_path),
+        letter.hop.as_ref().map_or(String::new(), |hop| hop.received(forward_path)),
     ];
     let head = head.concat();
     let body = match letter.content {

@@ -261,8 +261,9 @@ impl Conn {
         }
         match ready.map_err(|_| Hangup::Lost)? {
             [_, true] if stoppable => Err(Hangup::Stopping),
-            [true, _] => Ok(()),
-            [false, _] => Err(Hangup::Silent),
+            [false, false] => Err(Hangup::Silent),
+            // Careful: the same descriptor twice may become ready between its two looks.
+            _ => Ok(()),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::transcript::Transcript;
 use crate::conf::{self, Address, Role, Site};
 use crate::sys::signal::Signal;
 use crate::sys::socket::{self, Listener};
-use crate::sys::{clock, file, log as logging, process};
+use crate::sys::{clock, file, log as logging, notify, process};
 use getopts::Options;
 use std::ffi::CStr;
 use std::fmt::Display;
@@ -86,16 +86,25 @@ pub fn run(daemon: Daemon, args: impl Iterator<Item = String>) -> u8 {
 }
 
 fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
-    let flags = flags(&daemon, args)?;
+    // Careful: before anything can be said there.
+    let inetd = socket::spare_the_client();
+    let flags = flags(&daemon, args).map_err(|fault| {
+        if inetd {
+            logging::start(daemon.name, logging::Target::choose(false), false);
+        }
+        tell(&fault, exit::USAGE)
+    })?;
+    if !flags.check {
+        let target = logging::Target::choose(flags.foreground);
+        logging::start(daemon.name, target, flags.verbose);
+    }
     let current = read(flags.file.as_deref()).map_err(|fault| tell(&fault, exit::CONFIG))?;
     if flags.check {
         show(&current.site, flags.verbose);
         return Ok(());
     }
     process::share_heap();
-    let target = logging::Target::choose(flags.foreground);
     if flags.standard_input {
-        logging::start(daemon.name, target, flags.verbose);
         become_owner(&current.site, true)?;
         return standard_input(&daemon, current, &flags);
     }
@@ -103,7 +112,6 @@ fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
     let loopback = listeners.iter().all(|(_, listener)| listener.is_of_this_host());
     become_owner(&current.site, loopback)?;
     let detached = if flags.foreground { None } else { Some(process::detach()?) };
-    logging::start(daemon.name, target, flags.verbose);
     let failed = |error: io::Error| tell(&error.to_string(), exit::OS_ERROR);
     let signals = (Signal::stop().map_err(failed)?, Signal::reload().map_err(failed)?);
     let pid_file = write_pid(&daemon, &current.site);
@@ -114,12 +122,13 @@ fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
     if let Some(detached) = detached {
         detached.tell(exit::OK);
     }
+    notify::ready("at work");
     let accepted = server.run(listeners, signals);
     let _ = std::fs::remove_file(pid_file);
     accepted.map_err(failed)
 }
 
-fn flags(daemon: &Daemon, args: impl Iterator<Item = String>) -> Result<Flags, u8> {
+fn flags(daemon: &Daemon, args: impl Iterator<Item = String>) -> Result<Flags, String> {
     let mut options = Options::new();
     options.optopt("f", "", "configuration (default /etc/buzon/buzon.conf)", "FILE");
     options.optflag("n", "", "check the configuration and exit; with -v, print every value");
@@ -134,7 +143,7 @@ fn flags(daemon: &Daemon, args: impl Iterator<Item = String>) -> Result<Flags, u
     });
     let matches = parsed.map_err(|fault| {
         let usage = format!("usage: {} [-dintv] [-f file]", daemon.name.to_string_lossy());
-        tell(&format!("{fault}\n{}", options.usage(&usage).trim_end()), exit::USAGE)
+        format!("{fault}\n{}", options.usage(&usage).trim_end())
     })?;
     let default = Path::new("/etc/buzon/buzon.conf");
     // Absolute, since a daemon leaves the directory it was started in.
@@ -280,8 +289,8 @@ pub(super) fn serve(daemon: &Daemon, site: Arc<Site>, mut conn: Conn, role: Role
     (daemon.serve)(Session { site, conn, role, id, transcript, alone });
 }
 
-/// Says why we end, where the person who started us looks.
+/// Says why we end, where the person who started us looks: on the screen, and in the log.
 pub(super) fn tell(fault: &str, code: u8) -> u8 {
-    eprintln!("{fault}");
+    logging::fault(fault);
     code
 }

@@ -9,6 +9,7 @@ use super::stream::{Plain, Stream};
 use super::table::{Full, Table};
 use crate::conf::Role;
 use crate::limits;
+use crate::sys::notify::{self, Watchdog};
 use crate::sys::process::{self, Spare};
 use crate::sys::signal::Signal;
 use crate::sys::socket::{self, Accepted, Listener};
@@ -59,8 +60,11 @@ impl Server {
         let stopping = Arc::new(stopping.into());
         let mut fds: Vec<BorrowedFd> = vec![stop.as_fd()];
         fds.extend(listeners.iter().map(|(_, listener)| listener.as_fd()));
+        let mut watchdog = Watchdog::new();
         loop {
-            let ready = poll::readable_of(&[&[reload.as_fd()][..], &fds].concat(), None)?;
+            watchdog.alive();
+            let waited_for = [&[reload.as_fd()][..], &fds].concat();
+            let ready = poll::readable_of(&waited_for, watchdog.patience())?;
             if ready[0] {
                 reload.clear();
                 self.read_again();
@@ -75,7 +79,9 @@ impl Server {
             }
         }
         drop((listeners, running));
-        log::info!("stopping sessions={}", self.table.count());
+        let left = self.table.count();
+        notify::stopping(&format!("{left} sessions end"));
+        log::info!("stopping sessions={left}");
         if !self.table.wait_empty(limits::STOP) {
             log::warn!("stopped sessions={}", self.table.count());
         }
@@ -146,6 +152,7 @@ impl Server {
 
     /// SIGHUP: new sessions begin with the new configuration, or with the old if it has faults.
     fn read_again(&mut self) {
+        notify::reloading();
         match read(self.flags.file.as_deref()) {
             // Which capabilities were kept was settled at the start.
             Ok(new) if new.site.system_users != self.current.site.system_users => {
@@ -155,11 +162,13 @@ impl Server {
             Ok(new) => {
                 self.current = new;
                 log::info!("reload=done");
+                notify::ready("at work, the configuration was read again");
             }
             Err(fault) => {
                 for line in fault.lines() {
                     log::error!("reload=refused fault={line:?}; the old configuration stays");
                 }
+                notify::ready("at work with the old configuration, the new one has faults");
             }
         }
     }

@@ -65,6 +65,18 @@ pub fn resolve(
     search::users(site, users, &aliases, &path.local_part.to_lowercase())
 }
 
+/// The user of a name, with or without a sub-address, aliases aside: for a letter that somebody
+/// else has routed already.
+pub fn user(site: &Site, users: &auth::Live, name: &str) -> Result<User, Refusal> {
+    let name = name.to_lowercase();
+    for spelling in search::spellings(site, &name) {
+        if let Some(user) = auth::find(site, users, spelling)? {
+            return Ok(user);
+        }
+    }
+    Err(Refusal::NoSuchUser)
+}
+
 /// RFC 5321 §3.5.1 (VRFY): the full address of a user or an alias.
 pub fn verify(
     site: &Site,

@@ -118,7 +118,8 @@ impl Smtpd<'_> {
             id: &envelope.id,
             moment: Local::now(),
         };
-        let letter = Letter { reverse_path: envelope.reverse_path.as_ref(), hop, content };
+        let letter =
+            Letter { reverse_path: envelope.reverse_path.as_ref(), hop: Some(hop), content };
         if self.is_lmtp() {
             return self.deliver_each(&letter, envelope, octets, state);
         }
@@ -129,7 +130,7 @@ impl Smtpd<'_> {
     fn deliver(&mut self, letter: &Letter, to: &[Recipient], octets: u64) -> Outcome {
         deliver::local(letter, to, self.site.deliver_wait).map_err(failed)?;
         self.letters += 1;
-        let (id, letter_id) = (&self.id, letter.hop.id);
+        let (id, letter_id) = (&self.id, letter.hop.as_ref().map_or("", |hop| hop.id));
         let from = letter.reverse_path.map_or(String::new(), ToString::to_string);
         let from = printable(from.as_bytes());
         for recipient in to {

@@ -14,6 +14,7 @@ pub mod file;
 pub mod identity;
 pub mod lock;
 pub mod log;
+pub mod notify;
 pub mod poll;
 pub mod process;
 pub mod program;

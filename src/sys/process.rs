@@ -55,6 +55,11 @@ pub fn account(name: &str) -> io::Result<Option<(u32, u32)>> {
     Ok(User::from_name(name)?.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
 }
 
+/// The name of whoever started this process.
+pub fn login() -> Option<String> {
+    Some(User::from_uid(Uid::current()).ok()??.name)
+}
+
 /// Gives a path to an account.
 pub fn give(path: &Path, (uid, gid): (u32, u32)) -> io::Result<()> {
     nix::unistd::chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;

@@ -141,6 +141,22 @@ pub fn inherited() -> io::Result<Vec<(Listener, String)>> {
     Ok(sockets)
 }
 
+/// Where standard error is the client's connection, as inetd makes it, it becomes /dev/null: what
+/// is said there is not for the client. Tells whether it was so.
+pub fn spare_the_client() -> bool {
+    let status = |fd: BorrowedFd| nix::sys::stat::fstat(fd).ok();
+    let (stdin, stderr) = (io::stdin(), io::stderr());
+    let (Some(input), Some(error)) = (status(stdin.as_fd()), status(stderr.as_fd())) else {
+        return false;
+    };
+    let is_socket = error.st_mode & nix::libc::S_IFMT == nix::libc::S_IFSOCK;
+    let is_client = is_socket && (input.st_dev, input.st_ino) == (error.st_dev, error.st_ino);
+    if is_client && let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stderr(null);
+    }
+    is_client
+}
+
 /// What a program that serves one session finds on its standard input.
 pub enum Standard {
     /// inetd: a connected socket.
