@@ -14,6 +14,9 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
+/// The uid that stands for those who own nothing.
+const NOBODY: u32 = 65_534;
+
 /// The user who is the account of this name.
 pub(super) fn find(site: &Site, name: &str) -> Result<Option<User>, Error> {
     if !site.system_users || valid_name(name).is_err() {
@@ -58,8 +61,8 @@ pub(super) fn account(
         let first = site.first_uid;
         return Err(Error::NotServed(format!("{what} has uid {uid}, first_uid is {first}")));
     }
-    if gid == 0 {
-        return Err(Error::NotServed(format!("{what} has gid 0, root's; first_uid")));
+    if gid == 0 || uid == NOBODY {
+        return Err(Error::NotServed(format!("{what} has uid {uid} and gid {gid}, nobody's mail")));
     }
     let groups = groups().map_err(|error| failed(what, &error))?;
     // Without that group a mailbox needs none; `faults` tells.
