@@ -13,6 +13,7 @@ mod mailbox;
 mod maildir;
 mod name;
 mod scan;
+mod stamp;
 mod uidlist;
 mod wire;
 
