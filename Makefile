@@ -80,8 +80,9 @@ install: all
 		[ -e $(DESTDIR)$(ETC)/$$file ] || \
 		install -m 644 etc/$$file $(DESTDIR)$(ETC)/$$file || exit 1; done
 	chmod o= $(DESTDIR)$(ETC)/buzon/users
-	chgrp buzon $(DESTDIR)$(ETC)/buzon/users 2>/dev/null || \
-		echo "next: useradd -r -s /usr/sbin/nologin buzon; chgrp buzon $(ETC)/buzon/users"
+	chgrp buzon $(DESTDIR)$(ETC)/buzon/users 2>/dev/null || echo "next, as root:" \
+		"useradd -r -m -k /dev/null -d /var/lib/buzon -s /usr/sbin/nologin buzon;" \
+		"chgrp buzon $(ETC)/buzon/users"
 
 # What every other mail server has too, so it is asked for: PREFIX/sbin/sendmail and
 # PREFIX/bin/mailq, with their manuals, after 'make install', unless somebody else's are there.

@@ -105,7 +105,7 @@ fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
     }
     process::share_heap();
     if flags.standard_input {
-        become_owner(&current.site, true)?;
+        become_owner(&current.site, socket::standard_is_of_this_host())?;
         return standard_input(&daemon, current, &flags);
     }
     let listeners = listeners(&daemon, &current.site, flags.file.as_deref())?;

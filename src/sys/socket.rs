@@ -167,6 +167,16 @@ pub enum Standard {
     Files(File, File),
 }
 
+/// Whether whoever is at standard input is of this host: a terminal, a pipe, a loopback client.
+pub fn standard_is_of_this_host() -> bool {
+    match standard() {
+        Ok(Standard::Socket(socket)) => {
+            socket.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+        }
+        _ => true,
+    }
+}
+
 /// Standard input and output as a connection.
 pub fn standard() -> io::Result<Standard> {
     let input = io::stdin().as_fd().try_clone_to_owned()?;
