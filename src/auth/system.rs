@@ -90,14 +90,18 @@ pub(super) fn password(name: &str) -> Result<Option<String>, Error> {
 /// What most accounts' passwords cost to compare: how many have such a one, and one of them.
 pub(super) type Usual = Option<(usize, String)>;
 
-/// The usual password, for names that nobody has.
+/// What nobody's password comes to, at the cost that passwd(1) gives new ones.
+const NOBODYS: &str = "{CRYPT}$y$j9T$F5Jx5fExrKuPp53xLKQ..1$";
+
+/// The usual password, for names that nobody has; passwords may also be elsewhere than in
+/// shadow(5).
 pub(super) fn usual(site: &Site, live: &Live) -> Usual {
     if !site.system_users {
         return None;
     }
     let shadow = live.shadow.get(Path::new(accounts::SHADOW), limits::TABLE_FILE, most, |_| ());
-    let usual: &Usual = &*shadow.ok().flatten()?;
-    usual.clone()
+    let usual = shadow.ok().flatten().and_then(|usual| (*usual).clone());
+    usual.or_else(|| Some((0, NOBODYS.into())))
 }
 
 fn most(text: &str) -> Usual {

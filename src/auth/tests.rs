@@ -189,7 +189,10 @@ fn accounts_are_users_enough() {
     assert_eq!(find(&site, &live, "no-such-account").unwrap(), None);
     assert_eq!(find(&site, &live, "../root").unwrap(), None);
     assert_eq!(first(&site, &live).unwrap(), None);
-    assert_eq!(check(&site, &live, "no-such-account", b"x", None), Err(Error::Wrong));
+    for (number, name) in ["no-such-account", "root", ""].iter().enumerate() {
+        assert_eq!(check(&site, &live, name, b"x", None), Err(Error::Wrong));
+        assert_eq!(live.crypts.taken(), number as u64 + 1, "{name}");
+    }
 }
 
 #[test]
