@@ -129,7 +129,7 @@ fn need_certificates(path: &Path, site: &mut Site, faults: &mut Vec<String>) {
     }
     for setting in &mut site.settings {
         let Some(role) =
-            [Role::Submissions, Role::Pop3s].into_iter().find(|role| role.name() == setting.key)
+            [Role::Submissions, Role::Pop3s, Role::Imaps].into_iter().find(|role| role.name() == setting.key)
         else {
             continue;
         };
@@ -177,6 +177,7 @@ fn empty() -> Site {
         deliver_wait: Duration::ZERO,
         smtp_timeout: Duration::ZERO,
         pop3_timeout: Duration::ZERO,
+        imap_timeout: Duration::ZERO,
         failure_delay: Duration::ZERO,
         login_delay: Duration::ZERO,
     }

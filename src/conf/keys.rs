@@ -228,6 +228,18 @@ pub const KEYS: &[Key] = &[
         set: |site, words| listen(site, Role::Pop3s, words),
     },
     Key {
+        name: "imap",
+        default: "*:143",
+        meaning: "where imapd listens",
+        set: |site, words| listen(site, Role::Imap, words),
+    },
+    Key {
+        name: "imaps",
+        default: "*:993",
+        meaning: "the same with TLS from the first octet (RFC 8314)",
+        set: |site, words| listen(site, Role::Imaps, words),
+    },
+    Key {
         name: "certificate",
         default: "none",
         meaning: "PEM files: chain and key; more lines for more names (SNI)",
@@ -330,6 +342,12 @@ pub const KEYS: &[Key] = &[
         default: "10m",
         meaning: "silence after which pop3d hangs up (RFC 1939 §3)",
         set: |site, words| words.duration().map(|value| site.pop3_timeout = value),
+    },
+    Key {
+        name: "imap_timeout",
+        default: "30m",
+        meaning: "silence after which imapd hangs up (RFC 3501 §5.4)",
+        set: |site, words| words.duration().map(|value| site.imap_timeout = value),
     },
     Key {
         name: "failure_delay",

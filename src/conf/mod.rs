@@ -31,6 +31,10 @@ pub enum Role {
     Pop3,
     /// RFC 8314 §3.3, port 995: TLS from the first octet.
     Pop3s,
+    /// RFC 3501 and RFC 9051, port 143.
+    Imap,
+    /// RFC 8314 §3.3, port 993: TLS from the first octet.
+    Imaps,
 }
 
 impl Role {
@@ -43,12 +47,14 @@ impl Role {
             Role::Lmtp => "lmtp",
             Role::Pop3 => "pop3",
             Role::Pop3s => "pop3s",
+            Role::Imap => "imap",
+            Role::Imaps => "imaps",
         }
     }
 
     /// Whether TLS begins with the connection (RFC 8314 §3).
     pub fn implicit_tls(self) -> bool {
-        matches!(self, Role::Submissions | Role::Pop3s)
+        matches!(self, Role::Submissions | Role::Pop3s | Role::Imaps)
     }
 }
 
@@ -162,6 +168,8 @@ pub struct Site {
     pub smtp_timeout: Duration,
     /// RFC 1939 §3: silence after which pop3d hangs up.
     pub pop3_timeout: Duration,
+    /// RFC 3501 §5.4: silence after which imapd hangs up.
+    pub imap_timeout: Duration,
     /// The pause after a failed login, and after each error from the tenth on.
     pub failure_delay: Duration,
     /// RFC 2449 §6.5: seconds between two POP3 logins of a user.

@@ -284,6 +284,7 @@ pub(super) fn serve(daemon: &Daemon, site: Arc<Site>, mut conn: Conn, role: Role
     let _ = conn.set_stall(match role {
         Role::Smtp | Role::Submission | Role::Submissions | Role::Lmtp => site.smtp_timeout,
         Role::Pop3 | Role::Pop3s => site.pop3_timeout,
+        Role::Imap | Role::Imaps => site.imap_timeout,
     });
     let alone = flags.standard_input;
     (daemon.serve)(Session { site, conn, role, id, transcript, alone });
