@@ -84,7 +84,7 @@ pub(super) fn line_end(octets: &[u8]) -> usize {
 
 /// Whether a line with its end is empty; so is the end of the message.
 pub(super) fn is_blank(line: &[u8]) -> bool {
-    matches!(line, b"\n" | b"\r\n" | b"")
+    matches!(line, [] | [b'\n'] | [b'\r', b'\n'])
 }
 
 /// Whether the line that begins here continues the one before it.

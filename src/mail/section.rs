@@ -57,15 +57,13 @@ impl Tree {
     ) -> Option<Vec<Range<usize>>> {
         let at = self.find(numbers)?;
         let part = &self.parts()[at];
-        if let (Side::Whole, true) = (side, numbers.is_empty()) {
-            return Some(vec![0..message.len()]);
-        }
         let of_message = match part.shape {
             _ if numbers.is_empty() => Some(part),
             Shape::Message => self.parts().get(at + 1),
             _ => None,
         };
         Some(match side {
+            Side::Whole if numbers.is_empty() => vec![Range { start: 0, end: message.len() }],
             Side::Whole => vec![part.body.clone()],
             Side::Mime if !numbers.is_empty() => vec![part.header.clone()],
             Side::Mime => return None,
