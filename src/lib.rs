@@ -23,5 +23,6 @@ pub mod smtp;
 // 5 delivery
 pub mod deliver;
 // 6 daemons
+pub mod imapd;
 pub mod pop3d;
 pub mod smtpd;

@@ -127,9 +127,7 @@ impl ToText {
     /// RFC 2046 §5.1.2: the boundary of any multipart that is open ends all parts within it.
     fn boundary(&mut self, line: &[u8], output: &mut Vec<u8>) -> bool {
         let Some(text) = line.strip_prefix(b"--") else { return false };
-        let found = self.open.iter().rposition(|boundary| boundary.ends(text).is_some());
-        let Some(at) = found else { return false };
-        let closes = self.open[at].ends(text) == Some(true);
+        let Some((at, closes)) = mime::delimiter(&self.open, text) else { return false };
         self.end_part(output);
         self.open.truncate(if closes { at } else { at + 1 });
         let digest = self.open.last().is_some_and(|boundary| boundary.digest);

@@ -1,27 +1,41 @@
 //! What a MIME header says of its part: RFC 2045 §5 and §6, RFC 2046 §5.
+//!
+//! Lenient in reading: a parameter may lack its quotes, a field may hold what no grammar knows.
 
+use super::fields::{field, unfold};
+use super::tokens::{is_token, quoted, skip_cfws};
+use crate::text::Cursor;
 use memchr::memchr;
 
+/// Parameters of one field that are read.
+const PARAMETERS: usize = 1_000;
+
 /// RFC 2046 §5.1.1: the delimiter of a multipart.
+#[derive(Debug)]
 pub(super) struct Boundary {
     text: Vec<u8>,
     /// RFC 2046 §5.1.5: parts without a type are messages.
     pub digest: bool,
 }
 
-impl Boundary {
-    /// Whether a line, its `--` taken away, is this boundary: `Some(true)` for the last.
-    pub fn ends(&self, line: &[u8]) -> Option<bool> {
-        let rest = line.strip_prefix(self.text.as_slice())?.trim_ascii_end();
-        match rest {
-            b"" => Some(false),
-            b"--" => Some(true),
-            _ => None,
+/// Which of the open multiparts a line delimits, its `--` taken away, and whether it closes it. A
+/// delimiter is a line that begins with one (RFC 2046 §5.1.1); if several do, the longest is meant,
+/// and of two alike the inner one.
+pub(super) fn delimiter(open: &[Boundary], line: &[u8]) -> Option<(usize, bool)> {
+    let mut found: Option<usize> = None;
+    for (at, boundary) in open.iter().enumerate() {
+        let long = boundary.text.len();
+        let longer = found.is_none_or(|other| open[other].text.len() <= long);
+        if long <= line.len() && longer && line[..long] == boundary.text[..] {
+            found = Some(at);
         }
     }
+    let at = found?;
+    Some((at, line[open[at].text.len()..].starts_with(b"--")))
 }
 
 /// How a part is made.
+#[derive(Debug)]
 pub(super) enum Kind {
     /// Of parts.
     Multipart(Boundary),
@@ -38,17 +52,20 @@ pub(super) struct Part {
     pub encoding: Vec<u8>,
 }
 
-/// Reads the header of a part, perhaps of a digest. Lines end in LF.
+/// Reads the header of a part, perhaps of a digest.
 pub(super) fn part(header: &[u8], digest: bool) -> Part {
-    let content_type = field(header, b"Content-Type");
-    let encoding = field(header, b"Content-Transfer-Encoding");
-    let encoding = encoding.map_or(b"7bit".to_vec(), |value| value.trim_ascii().to_vec());
-    let kind = match content_type {
-        Some(value) => kind(&value),
+    let named = |name| field(header, 0..header.len(), name);
+    let encoding = named(b"Content-Transfer-Encoding").map(|value| unfold(value).into_owned());
+    Part { kind: made(header, digest), encoding: encoding.unwrap_or_else(|| b"7bit".to_vec()) }
+}
+
+/// How the part with this header is made, perhaps one of a digest.
+pub(super) fn made(header: &[u8], digest: bool) -> Kind {
+    match field(header, 0..header.len(), b"Content-Type") {
+        Some(value) => kind(value),
         None if digest => Kind::Message,
         None => Kind::Leaf,
-    };
-    Part { kind, encoding }
+    }
 }
 
 /// RFC 2045 §6.2: encodings that encode nothing.
@@ -80,75 +97,65 @@ fn is_name(written: &[u8], name: &[u8]) -> bool {
     written.trim_ascii_end().eq_ignore_ascii_case(name)
 }
 
-/// The value of the first field of that name, unfolded (RFC 5322 §2.2.3).
-fn field(header: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-    let mut lines = header.split(|octet| *octet == b'\n');
-    let first = lines.by_ref().find_map(|line| {
-        let colon = memchr(b':', line)?;
-        is_name(&line[..colon], name).then(|| line[colon + 1..].to_vec())
-    });
-    let mut value = first?;
-    for line in lines.take_while(|line| matches!(line, [b' ' | b'\t', ..])) {
-        value.extend_from_slice(line);
-    }
-    Some(value)
-}
-
-/// RFC 2045 §5.1.
+/// What a Content-Type field says of how its part is made.
 fn kind(value: &[u8]) -> Kind {
-    let mut parameters = split(value);
-    let media = parameters.next().unwrap_or_default().to_ascii_lowercase();
-    if media == b"message/rfc822" || media == b"message/global" {
+    let mut cursor = Cursor::new(value);
+    let Some((media, subtype)) = media_type(&mut cursor) else { return Kind::Leaf };
+    let is = |text: &[u8], word: &str| text.eq_ignore_ascii_case(word.as_bytes());
+    if is(media, "message") && (is(subtype, "rfc822") || is(subtype, "global")) {
         return Kind::Message;
     }
-    let Some(subtype) = media.strip_prefix(b"multipart/") else { return Kind::Leaf };
-    let digest = subtype == b"digest";
-    let boundary = parameters.find_map(|parameter| {
-        let equals = memchr(b'=', &parameter)?;
-        let named = is_name(&parameter[..equals], b"boundary");
-        named.then(|| unquoted(parameter[equals + 1..].trim_ascii()))
-    });
+    if !is(media, "multipart") {
+        return Kind::Leaf;
+    }
+    let boundary = parameters(cursor).find(|(name, _)| is(name, "boundary"));
     match boundary {
-        Some(text) if !text.is_empty() => Kind::Multipart(Boundary { text, digest }),
+        Some((_, text)) if !text.is_empty() => {
+            Kind::Multipart(Boundary { text, digest: is(subtype, "digest") })
+        }
         _ => Kind::Leaf,
     }
 }
 
-/// What stands between semicolons, but for those within quotes; comments are left out.
-fn split(value: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let mut pieces = vec![Vec::new()];
-    let (mut quoted, mut escaped, mut comments) = (false, false, 0usize);
-    for octet in value {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' if quoted || comments > 0 => escaped = true,
-            b'"' if comments == 0 => quoted = !quoted,
-            b'(' if !quoted => comments += 1,
-            b')' if comments > 0 => {
-                comments -= 1;
-                continue;
-            }
-            b';' if !quoted && comments == 0 => {
-                pieces.push(Vec::new());
-                continue;
-            }
-            _ => {}
-        }
-        if let Some(piece) = pieces.last_mut().filter(|_| comments == 0) {
-            piece.push(*octet);
-        }
-    }
-    pieces.into_iter().map(|piece| piece.trim_ascii().to_vec())
+/// RFC 2045 §5.1: `type/subtype`, as written. What follows is left for `parameters`.
+pub(super) fn media_type<'a>(cursor: &mut Cursor<'a>) -> Option<(&'a [u8], &'a [u8])> {
+    skip_cfws(cursor);
+    let media = cursor.run1(is_token)?;
+    skip_cfws(cursor);
+    cursor.literal("/")?;
+    skip_cfws(cursor);
+    Some((media, cursor.run1(is_token)?))
 }
 
-fn unquoted(text: &[u8]) -> Vec<u8> {
-    let [b'"', inner @ .., b'"'] = text else { return text.to_vec() };
-    let mut plain = Vec::with_capacity(inner.len());
-    let mut octets = inner.iter();
-    while let Some(octet) = octets.next() {
-        plain.extend(if *octet == b'\\' { octets.next() } else { Some(octet) });
+/// RFC 2045 §5.1 (`parameter`): names as written, values without their quotes. What RFC 2231 does
+/// to them is left as it is.
+pub(super) fn parameters(mut cursor: Cursor) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    let parameters = std::iter::from_fn(move || {
+        loop {
+            skip_cfws(&mut cursor);
+            cursor.run(|octet| octet != b';');
+            cursor.literal(";")?;
+            skip_cfws(&mut cursor);
+            let name = cursor.run(is_token);
+            skip_cfws(&mut cursor);
+            if !name.is_empty() && cursor.literal("=").is_some() {
+                return Some((name.to_vec(), parameter_value(&mut cursor)));
+            }
+        }
+    });
+    parameters.take(PARAMETERS)
+}
+
+/// A value without quotes should be a token; what people write ends at a semicolon or a comment.
+fn parameter_value(cursor: &mut Cursor) -> Vec<u8> {
+    skip_cfws(cursor);
+    if cursor.peek() == Some(b'"') {
+        let mut value = Vec::new();
+        quoted(cursor, &mut value);
+        return value;
     }
-    plain
+    let value = cursor.run(|octet| octet != b';' && octet != b'(');
+    unfold(value).into_owned()
 }
 
 #[cfg(test)]
@@ -161,7 +168,10 @@ mod tests {
             ("multipart/mixed; boundary=abc", "abc"),
             ("Multipart/Mixed; charset=x; BOUNDARY=\"a;b\"", "a;b"),
             ("multipart/mixed (a; comment) ; boundary = \"q\\\"q\" (more)", "q\"q"),
+            ("multipart/mixed;\r\n\tboundary=a b ; x", "a b"),
+            ("multipart / mixed; x; =y; boundary=a (b)", "a"),
             ("multipart/mixed; boundary=", ""),
+            ("multipart; boundary=abc", ""),
             ("multipart/mixed", ""),
             ("text/plain; boundary=abc", ""),
         ] {
@@ -175,16 +185,24 @@ mod tests {
 
     #[test]
     fn lines_that_are_boundaries() {
-        let boundary = Boundary { text: b"ab".to_vec(), digest: false };
+        let open: Vec<_> = ["ab", "abc", "x", "ab"]
+            .into_iter()
+            .map(|text| Boundary { text: text.into(), digest: false })
+            .collect();
         for (line, expected) in [
-            ("ab\r\n", Some(false)),
-            ("ab \t\n", Some(false)),
-            ("ab--\r\n", Some(true)),
-            ("ab-- ", Some(true)),
-            ("abc\r\n", None),
+            ("ab\r\n", Some((3, false))),
+            ("ab \t\n", Some((3, false))),
+            ("ab--\r\n", Some((3, true))),
+            ("ab-- ", Some((3, true))),
+            ("ab-", Some((3, false))),
+            ("abc\r\n", Some((1, false))),
+            ("abc--\r\n", Some((1, true))),
+            ("xyz\n", Some((2, false))),
             ("a\r\n", None),
+            ("", None),
         ] {
-            assert_eq!(boundary.ends(line.as_bytes()), expected, "{line:?}");
+            assert_eq!(delimiter(&open, line.as_bytes()), expected, "{line:?}");
         }
+        assert_eq!(delimiter(&[], b"ab"), None);
     }
 }

@@ -1,0 +1,15 @@
+//! IMAP: RFC 3501, with RFC 9051 beside it, and their extensions.
+//!
+//! The language stands first, as values: octets to a command, responses to octets. It knows no
+//! mailbox and no socket.
+
+pub mod command; // RFC 3501 §6: what a client can say
+pub mod data; // RFC 3501 §7.2, §7.3: what we tell of mailboxes
+pub mod fetched; // RFC 3501 §7.4.2: what we tell of messages
+pub mod flag; // RFC 3501 §2.3.2: flags and keywords
+pub mod gather; // RFC 3501 §4.3: a command with its literals
+pub mod response; // RFC 3501 §7.1: status responses and their codes
+pub mod set; // RFC 3501 §9: sequence-set
+pub mod syntax; // RFC 3501 §9: the words commands are made of
+pub mod utf7; // RFC 3501 §5.1.3: names of mailboxes
+pub mod write; // RFC 3501 §4: strings as we write them
