@@ -4,6 +4,8 @@
 //! sockets are bound to port 0 and handed to the daemons, so that runs never collide. The language
 //! is in parley-dialogue(5); what furnishes and starts a site is in `dialogues/site.rs`.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "dialogues/site.rs"]
 mod site;
 

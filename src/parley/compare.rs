@@ -116,7 +116,7 @@ fn fold_word(word: &str, host: &str) -> String {
     let clock = bare.len() == 8 && bare.split(':').count() == 3;
     let zone = bare.len() == 5 && digits == 4 && bare.starts_with(['+', '-']);
     let year = bare.len() == 4 && digits == 4 && (bare.starts_with("19") || bare.starts_with("20"));
-    let name = NAMES_OF_DATES.iter().any(|name| bare == *name);
+    let name = NAMES_OF_DATES.contains(&bare);
     let id = bare.len() >= 7 && digits >= 3 && digits < bare.len() && !dotted_code;
     if !host.is_empty() && bare.eq_ignore_ascii_case(host) {
         word.replacen(bare, "HOST", 1)

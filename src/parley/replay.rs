@@ -8,14 +8,14 @@
 
 use super::compare::first_difference;
 use super::script::{Act, Protocol, Script, Service, Step};
-use super::talk::{Asks, Talk, asks, wanted};
+use super::talk::Talk;
 use super::text::{Captures, Text};
 use crate::net::client::{Client, Line};
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Where services are: `HOST:PORT` for all of them, or `SERVICE=HOST:PORT` separated by commas.
+/// Where services are: `HOST:PORT`, and `SERVICE=HOST:PORT`, separated by commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target(Vec<(Option<String>, String)>);
 
@@ -34,9 +34,11 @@ impl Target {
         places.collect::<Option<_>>().map(Target)
     }
 
-    fn address(&self, service: Service) -> Option<&str> {
+    /// An address without a service is for the language that the dialogue begins with.
+    fn address(&self, service: Service, first: Option<Protocol>) -> Option<&str> {
         let named = self.0.iter().find(|(name, _)| name.as_deref() == Some(service.name));
         let any = self.0.iter().find(|(name, _)| name.is_none());
+        let any = any.filter(|_| first == Some(service.protocol));
         named.or(any).map(|(_, address)| address.as_str())
     }
 }
@@ -59,6 +61,8 @@ pub struct Exchange<'a> {
     pub notes: Vec<String>,
     /// The first row that is not as written.
     pub difference: Option<&'a Step>,
+    /// There was no connection before it: whatever is missing follows from that.
+    pub dead: bool,
 }
 
 /// What a replay tells as it goes.
@@ -129,7 +133,11 @@ impl<'a> Replay<'a, '_> {
     }
 
     fn connect(&mut self, n: usize, service: Service, step: &'a Step) {
-        let client = match self.target.address(service) {
+        let first = self.script.steps.iter().find_map(|step| match step.act {
+            Act::Server(_, service, _) => Some(service.protocol),
+            _ => None,
+        });
+        let client = match self.target.address(service, first) {
             None => Err(format!("no address for {}", service.name)),
             Some(address) => Client::connect(address, self.patience)
                 .map_err(|error| format!("{address}: {error}")),
@@ -181,50 +189,27 @@ impl<'a> Replay<'a, '_> {
         }
     }
 
-    /// A group of rows and the comments between them, up to the next line that is neither.
+    /// A group of rows is answered; how many steps it has.
     fn answers(&mut self, n: usize, at: usize) -> usize {
-        let mut rows = Vec::new();
-        let mut count = 0;
-        for (ahead, step) in self.script.steps[at..].iter().enumerate() {
-            match &step.act {
-                Act::Comment => continue,
-                Act::Expect(m, _)
-                | Act::ExpectAmong(m, _)
-                | Act::Literal(m, _)
-                | Act::LiteralFile(m, _)
-                    if *m == n =>
-                {
-                    rows.push(step)
-                }
-                _ => break,
-            }
-            count = ahead + 1;
-        }
+        let (rows, count) = self.rows(n, at);
         let directory = self.script.path.parent().unwrap_or(Path::new("."));
         let mut notes = std::mem::take(&mut self.notes);
         let next = self.script.steps[at + count..].first().map(|step| &step.act);
         let Some(talk) = self.talks.get_mut(&n) else { return count };
+        let dead = talk.client.is_none();
         let muted = talk.muted.take();
-        let wants = rows.iter().rev().find_map(|row| wanted(talk.protocol, row));
         let mut got = Vec::new();
         if let Some(reason) = muted {
             notes.push(format!("not sent: {reason}"));
         } else {
             got = talk.read(&rows, self.patience, &mut notes, &self.captures, directory);
-            talk.learn_name(&got);
         }
-        let asked = got.last().and_then(|line| asks(talk.protocol, line));
-        if wants.is_some() && asked != wants {
-            talk.muted = Some("the server did not ask for it");
-        } else if asked.is_some() && wants.is_none() {
-            talk.get_out(asked == Some(Asks::Text), self.patience, &mut notes);
-        }
+        talk.keep_step(&rows, &got, self.patience, &mut notes);
         let said = std::mem::take(&mut talk.said);
         let starts = said.last().is_some_and(|step| starts_tls(&step.source));
         if starts && is_positive(&got) && !matches!(next, Some(Act::Tls(_))) {
             talk.start_tls(self.patience, &mut notes);
         }
-        talk.pending.clear();
         let (protocol, host) = (talk.protocol, talk.host.clone());
         let difference = match muted {
             Some(_) => rows.first().copied(),
@@ -236,8 +221,35 @@ impl<'a> Replay<'a, '_> {
             }
         };
         let line = said.last().or(rows.first()).map_or(0, |step| step.line);
-        self.exchanges.push(Exchange { line, said, rows, got, protocol, host, notes, difference });
+        self.exchanges.push(Exchange {
+            line,
+            said,
+            rows,
+            got,
+            protocol,
+            host,
+            notes,
+            difference,
+            dead,
+        });
         count
+    }
+
+    /// The rows at `at` and behind it, up to the next line that is no row of this connection and
+    /// no comment; and how many steps they are, comments between them included.
+    fn rows(&self, n: usize, at: usize) -> (Vec<&'a Step>, usize) {
+        let mut rows = Vec::new();
+        let mut count = 0;
+        for (ahead, step) in self.script.steps[at..].iter().enumerate() {
+            match &step.act {
+                Act::Comment => continue,
+                Act::Expect(m, _) | Act::ExpectAmong(m, _) if *m == n => rows.push(step),
+                Act::Literal(m, _) | Act::LiteralFile(m, _) if *m == n => rows.push(step),
+                _ => break,
+            }
+            count = ahead + 1;
+        }
+        (rows, count)
     }
 
     fn silence(&mut self, n: usize, time: Duration, step: &'a Step) {
@@ -250,7 +262,7 @@ impl<'a> Replay<'a, '_> {
             Ok(Line::Closed) => (Vec::new(), Some("(closed)".to_string())),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
-        self.note_end(n, step, got, note);
+        self.note_end(n, step, got, note, false);
     }
 
     fn closed(&mut self, n: usize, step: &'a Step) {
@@ -264,21 +276,40 @@ impl<'a> Replay<'a, '_> {
                 Ok(Line::Late) => break Some("the server does not hang up".to_string()),
             }
         };
-        self.note_end(n, step, got, note);
+        self.note_end(n, step, got, note, true);
         if let Some(talk) = self.talks.get_mut(&n) {
             talk.client = None;
         }
     }
 
-    fn note_end(&mut self, n: usize, step: &'a Step, got: Vec<Vec<u8>>, note: Option<String>) {
+    /// An exchange that is no reply: silence, or the end.
+    fn note_end(
+        &mut self,
+        n: usize,
+        step: &'a Step,
+        got: Vec<Vec<u8>>,
+        note: Option<String>,
+        ends: bool,
+    ) {
         let Some(talk) = self.talks.get_mut(&n) else { return };
+        let dead = !ends && talk.client.is_none();
         let mut notes = std::mem::take(&mut self.notes);
         let difference = note.is_some().then_some(step);
         notes.extend(note);
         let said = std::mem::take(&mut talk.said);
         let (protocol, host) = (talk.protocol, talk.host.clone());
         let (line, rows) = (step.line, vec![step]);
-        self.exchanges.push(Exchange { line, said, rows, got, protocol, host, notes, difference });
+        self.exchanges.push(Exchange {
+            line,
+            said,
+            rows,
+            got,
+            protocol,
+            host,
+            notes,
+            difference,
+            dead,
+        });
     }
 
     fn tls(&mut self, n: usize) {

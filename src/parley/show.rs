@@ -24,6 +24,8 @@ pub struct Row {
     command: String,
     left: String,
     right: String,
+    /// What the file has, where two servers are compared.
+    file: String,
 }
 
 /// Width of one server's answers beside the other's.
@@ -47,11 +49,11 @@ pub fn one(
         }
     });
     printed?;
-    let rows = exchanges.iter().filter_map(|exchange| {
-        let expected = expected_codes(exchange.protocol, &exchange.rows);
-        row(script, exchange, expected.join(" "), codes(exchange))
+    let alive = exchanges.iter().filter(|exchange| !exchange.dead);
+    let rows = alive.clone().filter_map(|exchange| {
+        row(script, exchange, expected(exchange), codes(exchange), String::new())
     });
-    let differ = exchanges.iter().filter(|exchange| exchange.difference.is_some()).count();
+    let differ = alive.filter(|exchange| exchange.difference.is_some()).count();
     Ok((rows.collect(), differ))
 }
 
@@ -65,7 +67,9 @@ pub fn two(
     let [left, right] = targets.map(|target| replay(script, target, style.patience, &mut |_| {}));
     let mut rows = Vec::new();
     for (left, right) in left.iter().zip(&right) {
-        let row = row(script, left, codes(left), codes(right));
+        let alive = !left.dead && !right.dead;
+        let row = alive.then(|| row(script, left, codes(left), codes(right), expected(left)));
+        let row = row.flatten();
         if !style.table {
             for step in &left.said {
                 writeln!(out, "  {}", shown(step.source.as_bytes()))?;
@@ -82,14 +86,12 @@ pub fn table(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
     let width = |cell: fn(&Row) -> &str| {
         rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0)
     };
-    let (place, command, left) =
-        (width(|row| &row.place), width(|row| &row.command), width(|row| &row.left));
+    let (place, command) = (width(|row| &row.place), width(|row| &row.command));
+    let (left, right) = (width(|row| &row.left), width(|row| &row.right));
     for row in rows {
-        writeln!(
-            out,
-            "{:place$} {:command$} {:left$}  {}",
-            row.place, row.command, row.left, row.right
-        )?;
+        let Row { place: at, command: said, left: one, right: other, file } = row;
+        let line = format!("{at:place$} {said:command$} {one:left$}  {other:right$}  {file}");
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }
@@ -139,12 +141,35 @@ fn codes(exchange: &Exchange) -> String {
     };
     match exchange.notes.first() {
         Some(note) if codes.is_empty() => note.clone(),
-        _ => codes.join(" "),
+        _ => runs(&codes),
     }
 }
 
-fn row(script: &Script, exchange: &Exchange, left: String, right: String) -> Option<Row> {
-    let last = |codes: &str| codes.rsplit(' ').next().unwrap_or_default().to_string();
+/// The codes the file expects.
+fn expected(exchange: &Exchange) -> String {
+    runs(&expected_codes(exchange.protocol, &exchange.rows))
+}
+
+/// `250 250 250 452` is `250x3 452`.
+fn runs(codes: &[String]) -> String {
+    let runs = codes.chunk_by(|one, other| one == other).map(|run| match run {
+        [one] => one.clone(),
+        many => format!("{}x{}", many[0], many.len()),
+    });
+    runs.collect::<Vec<_>>().join(" ")
+}
+
+fn row(
+    script: &Script,
+    exchange: &Exchange,
+    left: String,
+    right: String,
+    file: String,
+) -> Option<Row> {
+    let last = |codes: &str| {
+        let last = codes.rsplit(' ').next().unwrap_or_default();
+        last.split('x').next().unwrap_or_default().to_string()
+    };
     // Any lines may pass at `...`: then only the last code can be compared.
     let any = exchange
         .rows
@@ -156,6 +181,7 @@ fn row(script: &Script, exchange: &Exchange, left: String, right: String) -> Opt
         command: format!("{}:", command(exchange)),
         left: if left.is_empty() { "-".into() } else { left },
         right: if right.is_empty() { "-".into() } else { right },
+        file: if file.is_empty() { file } else { format!("(file: {file})") },
     })
 }
 

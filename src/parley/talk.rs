@@ -49,10 +49,12 @@ impl Talk<'_> {
             let command = self.pending.get(read).cloned().unwrap_or_default();
             let patience = if replies.is_none() { patience.min(10 * QUIET) } else { patience };
             let Some(ended) = self.reply(&command, Instant::now() + patience, &mut got) else {
-                if let (Some(_), Some(_)) = (replies, &self.client) {
-                    notes.push("(silence)".into());
-                } else if self.client.is_none() {
+                if self.client.is_none() {
                     notes.push("(closed)".into());
+                } else if replies.is_some() {
+                    // An answer that comes after all would be taken for another's.
+                    notes.push("(silence)".into());
+                    self.client = None;
                 }
                 break;
             };
@@ -69,6 +71,25 @@ impl Talk<'_> {
         got
     }
 
+    /// After an answer: learns the server's name, and sees that neither side waits for the other.
+    pub fn keep_step(
+        &mut self,
+        rows: &[&Step],
+        got: &[Vec<u8>],
+        patience: Duration,
+        notes: &mut Vec<String>,
+    ) {
+        self.learn_name(got);
+        self.pending.clear();
+        let wants = rows.iter().rev().find_map(|row| wanted(self.protocol, row));
+        let asked = got.last().and_then(|line| asks(self.protocol, line));
+        if wants.is_some() && asked != wants {
+            self.muted = Some("the server did not ask for it");
+        } else if asked.is_some() && wants.is_none() {
+            self.get_out(asked == Some(Asks::Text), patience, notes);
+        }
+    }
+
     /// How many replies a group of rows stands for; `None` if only its last row tells.
     fn replies(&self, rows: &[&Step]) -> Option<usize> {
         if self.protocol != Protocol::Smtp {
@@ -76,16 +97,23 @@ impl Talk<'_> {
         }
         let mut count = 0;
         let mut within = false;
+        let mut among = false;
         for row in rows {
-            let (Act::Expect(_, text) | Act::ExpectAmong(_, text)) = &row.act else { continue };
-            if text.is_anything() {
-                if !within {
-                    return None;
+            match &row.act {
+                Act::Expect(_, text) if text.is_anything() && within => {}
+                Act::Expect(_, text) if text.is_anything() => return None,
+                Act::Expect(_, text) => {
+                    within = text.source.as_bytes().get(3) == Some(&b'-');
+                    count += usize::from(!within);
                 }
-                continue;
+                // Rows in any order are the lines of one reply.
+                Act::ExpectAmong(..) => {
+                    count += usize::from(!among);
+                    within = false;
+                }
+                _ => {}
             }
-            within = text.source.as_bytes().get(3) == Some(&b'-');
-            count += usize::from(!within);
+            among = matches!(row.act, Act::ExpectAmong(..));
         }
         Some(count)
     }
@@ -125,7 +153,7 @@ impl Talk<'_> {
         }
     }
 
-    pub fn learn_name(&mut self, got: &[Vec<u8>]) {
+    fn learn_name(&mut self, got: &[Vec<u8>]) {
         if self.protocol == Protocol::Smtp && self.host.is_empty() {
             let greeting = String::from_utf8_lossy(got.first().map_or(b"", Vec::as_slice));
             self.host =
@@ -134,7 +162,7 @@ impl Talk<'_> {
     }
 
     /// A server that asked for text or for a password is told that there is none.
-    pub fn get_out(&mut self, text: bool, patience: Duration, notes: &mut Vec<String>) {
+    fn get_out(&mut self, text: bool, patience: Duration, notes: &mut Vec<String>) {
         let words: &[u8] = if text { b".\r\n" } else { b"*\r\n" };
         if let Some(client) = &mut self.client {
             let _ = client.write(words);
@@ -158,13 +186,13 @@ impl Talk<'_> {
 
 /// What a server can ask for before it gives its answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asks {
+enum Asks {
     Text,
     Challenge,
 }
 
 /// What a reply asks for: RFC 5321 §4.1.1.4, RFC 4954 §4, RFC 5034 §4.
-pub(super) fn asks(protocol: Protocol, line: &[u8]) -> Option<Asks> {
+fn asks(protocol: Protocol, line: &[u8]) -> Option<Asks> {
     match protocol {
         Protocol::Smtp if line.starts_with(b"354") => Some(Asks::Text),
         Protocol::Smtp if line.starts_with(b"334") => Some(Asks::Challenge),
@@ -173,7 +201,7 @@ pub(super) fn asks(protocol: Protocol, line: &[u8]) -> Option<Asks> {
     }
 }
 
-pub(super) fn wanted(protocol: Protocol, row: &Step) -> Option<Asks> {
+fn wanted(protocol: Protocol, row: &Step) -> Option<Asks> {
     match &row.act {
         Act::Expect(_, text) | Act::ExpectAmong(_, text) => asks(protocol, text.source.as_bytes()),
         _ => None,
@@ -184,8 +212,8 @@ pub(super) fn wanted(protocol: Protocol, row: &Step) -> Option<Asks> {
 fn has_lines(command: &str) -> bool {
     let upper = command.to_ascii_uppercase();
     let mut words = upper.split_whitespace();
-    match (words.next().unwrap_or_default(), words.next()) {
-        ("RETR" | "TOP" | "CAPA", _) | ("LIST" | "UIDL" | "AUTH", None) => true,
-        _ => false,
-    }
+    matches!(
+        (words.next().unwrap_or_default(), words.next()),
+        ("RETR" | "TOP" | "CAPA", _) | ("LIST" | "UIDL" | "AUTH", None)
+    )
 }

@@ -1,13 +1,14 @@
 //! A lock that is a file: `NAME.lock`, as Dovecot and mutt understand it.
 //!
 //! It holds `PID:HOST` of its owner and is kept for milliseconds. One whose owner is dead on this
-//! host is broken at once, any other after it was watched unchanged for two minutes.
+//! host is broken at once, any other after it was watched unchanged for two minutes. It is written
+//! under another name first, so that no crash leaves one that does not say whose it is.
 //! Not here: locks that end with the process by themselves (`sys::lock`).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use super::Error;
+use super::{Error, name};
 use crate::sys::dir::{Dir, Stat};
 use crate::sys::{self, lock};
 
@@ -34,15 +35,16 @@ struct Seen {
     owner: Vec<u8>,
 }
 
-/// Takes the lock, waiting while others have it.
-pub fn take<'a>(dir: &'a Dir, name: &'a [u8]) -> Result<Dotlock<'a>, Error> {
+/// Takes the lock, waiting while others have it; it is written in `tmp`.
+pub fn take<'a>(dir: &'a Dir, name: &'a [u8], tmp: &Dir) -> Result<Dotlock<'a>, Error> {
+    let draft = Draft::write(tmp)?;
     let begun = Instant::now();
     let mut pause = PAUSE;
     let mut watched: Option<(Seen, Instant)> = None;
     while begun.elapsed() < PATIENCE {
-        match create(dir, name) {
+        match tmp.link(draft.name.as_bytes(), dir, name) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            created => return Ok(created?),
+            linked => return Ok(linked.map(|()| Dotlock { dir, name, id: draft.id })?),
         }
         let Some(seen) = look(dir, name)? else {
             continue;
@@ -61,11 +63,28 @@ pub fn take<'a>(dir: &'a Dir, name: &'a [u8]) -> Result<Dotlock<'a>, Error> {
     Err(Error::Busy)
 }
 
-fn create<'a>(dir: &'a Dir, name: &'a [u8]) -> io::Result<Dotlock<'a>> {
-    let mut file = dir.create_file(name)?;
-    // On a full disk the file stays empty and is a lock all the same.
-    let _ = file.write_all(owner().as_bytes());
-    Ok(Dotlock { dir, name, id: Stat::of_file(&file)?.id })
+/// A lock file that is none yet. It goes when the lock is taken or given up.
+struct Draft<'a> {
+    tmp: &'a Dir,
+    name: String,
+    id: (u64, u64),
+}
+
+impl<'a> Draft<'a> {
+    fn write(tmp: &'a Dir) -> io::Result<Draft<'a>> {
+        let name = name::unique();
+        let mut file = tmp.create_file(name.as_bytes())?;
+        let draft = Draft { tmp, name, id: Stat::of_file(&file)?.id };
+        // On a full disk the file stays empty and is a lock all the same.
+        let _ = file.write_all(owner().as_bytes());
+        Ok(draft)
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        let _ = self.tmp.unlink(self.name.as_bytes());
+    }
 }
 
 /// What we write into a lock.
@@ -145,13 +164,14 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
         let path = place.path().join("list.lock");
-        let lock = take(&dir, NAME).unwrap();
+        let lock = take(&dir, NAME, &dir).unwrap();
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), owner());
         assert!(!is_dead(owner().as_bytes()));
         drop(lock);
         assert!(!path.exists());
         let panicked = std::panic::catch_unwind(|| {
-            let _lock = take(&dir, NAME).unwrap();
+            let _lock = take(&dir, NAME, &dir).unwrap();
             panic!("as it happens");
         });
         assert!(panicked.is_err());
@@ -164,7 +184,7 @@ mod tests {
         let host = sys::hostname().unwrap();
         let dir = locked(place.path(), &format!("{}:{host}\n", dead_process()));
         let begun = Instant::now();
-        let _lock = take(&dir, NAME).unwrap();
+        let _lock = take(&dir, NAME, &dir).unwrap();
         assert!(begun.elapsed() < STALE);
     }
 
@@ -189,7 +209,7 @@ mod tests {
     fn a_lock_of_another_is_neither_broken_nor_removed() {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
-        let lock = take(&dir, NAME).unwrap();
+        let lock = take(&dir, NAME, &dir).unwrap();
         let seen = look(&dir, NAME).unwrap().unwrap();
         let path = place.path().join("list.lock");
         std::fs::rename(&path, place.path().join("aside")).unwrap();
@@ -211,7 +231,7 @@ mod tests {
                 scope.spawn(|| {
                     let dir = Dir::open(&path).unwrap();
                     for _ in 0..50 {
-                        let _lock = take(&dir, NAME).unwrap();
+                        let _lock = take(&dir, NAME, &dir).unwrap();
                         assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                         std::thread::yield_now();
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);

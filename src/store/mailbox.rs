@@ -168,7 +168,8 @@ impl Mailbox {
     fn strike_out(&self, mut removed: Vec<(u32, u32)>) -> Result<(), Error> {
         removed.sort_unstable();
         let root = &self.maildir.root;
-        let _lock = dotlock::take(root, uidlist::LOCK)?;
+        let tmp = self.maildir.sub(b"tmp")?;
+        let _lock = dotlock::take(root, uidlist::LOCK, &tmp)?;
         let mut list = Uidlist::read(root)?;
         list.distrust(self.uid_validity, self.next_uid);
         let mut draft = Draft::default();

@@ -62,7 +62,8 @@ impl Scan {
             return Ok(scan);
         }
         // Only now, when all sizes are counted, which may have taken a while.
-        let _lock = dotlock::take(&maildir.root, uidlist::LOCK)?;
+        let tmp = maildir.sub(b"tmp")?;
+        let _lock = dotlock::take(&maildir.root, uidlist::LOCK, &tmp)?;
         if !scan.list.is_current(&maildir.root)? {
             scan = Scan::look(maildir, places, Some(&scan))?;
         }

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 /// Directories made here are their owner's alone.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -91,6 +91,11 @@ impl Dir {
     /// Renames an entry, perhaps into another directory; what had the new name is replaced.
     pub fn rename(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> io::Result<()> {
         Ok(renameat(&self.0, name, &to.0, new_name)?)
+    }
+
+    /// Gives a file a second name, perhaps in another directory; an error where it is taken.
+    pub fn link(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> io::Result<()> {
+        Ok(linkat(&self.0, name, &to.0, new_name, AtFlags::empty())?)
     }
 
     /// Removes a file.
