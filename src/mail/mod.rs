@@ -8,6 +8,6 @@ mod header; // RFC 5322 §2.2: the fields of a message that passes by
 mod trace; // RFC 5321 §4.4: what we put first
 
 pub use address::{Fault, Mailbox, domain, forward_path, reverse_path};
-pub use date::date;
+pub use date::{asctime, date};
 pub use header::Filter;
 pub use trace::{Hop, delivered_to, return_path};
