@@ -1,5 +1,7 @@
 //! buzonctl(8) as a program: words in, files changed, exit codes of sysexits(3) out.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -70,6 +70,12 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) {
 fn dialogue(path: &Path, keys: &Keys) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let script = script::parse(path, &text).map_err(|faults| faults.join("\n"))?;
+    if !matches!(script.steps.first().map(|step| &step.act), Some(Act::Comment)) {
+        return Err(format!(
+            "{}:1: the first line tells what it is about: '# ...'",
+            path.display()
+        ));
+    }
     let mut sites = vec![Site::new("mail.example.test", "example.test", keys)];
     let played = play(&script, &mut sites, keys);
     played.map_err(|failure| {

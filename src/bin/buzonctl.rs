@@ -183,6 +183,9 @@ fn check(site: &Site, path: Option<&Path>) -> Result<(), Failure> {
     if root {
         become_owner(site, &place("mail_owner", 0), &mut faults)?;
     }
+    for (key, why) in auth::host_faults(site) {
+        faults.push(format!("{}: {why}", place(key, 0)));
+    }
     for (nth, files) in site.certificates.iter().enumerate() {
         for fault in sys::certificate::faults(&files.chain, &files.key) {
             faults.push(format!("{}: {fault}", place("certificate", nth)));
@@ -202,7 +205,7 @@ fn check(site: &Site, path: Option<&Path>) -> Result<(), Failure> {
 /// Careful: from here on this process sees files as the daemons will, not as root.
 fn become_owner(site: &Site, place: &str, faults: &mut Vec<String>) -> Result<(), Failure> {
     let owner = &site.mail_owner;
-    match sys::process::become_account(owner) {
+    match sys::process::become_account(owner, site.system_users) {
         Ok(true) => Ok(()),
         Ok(false) => {
             faults.push(format!(

@@ -226,7 +226,7 @@ mod tests {
             ("quota 1\nquota 2\n", "/nowhere/buzon.conf:2: 'quota' is said twice"),
             ("pop3s *:995\n", "/nowhere/buzon.conf:1: 'pop3s' needs a certificate"),
             ("mailbox mh:~/Mail\n", "maildir:~/Maildir"),
-            ("smtp 25\n", "'25' is not an address and port"),
+            ("smtp 25\n", "'25' is not an address"),
         ] {
             assert!(faults(text).contains(told), "{text:?}: {}", faults(text));
         }

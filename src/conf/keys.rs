@@ -68,8 +68,10 @@ impl Words<'_> {
 }
 
 fn listen(site: &mut Site, role: Role, words: &Words) -> Result<(), String> {
-    let addresses =
-        words.all(Address::parse, "an address and port such as *:25, 192.0.2.1:25 or [::1]:25")?;
+    let addresses = words.all(
+        Address::parse,
+        "an address such as *:25, 192.0.2.1:25, [::1]:25 or /run/buzon/lmtp",
+    )?;
     site.listen.retain(|(other, _)| *other != role);
     site.listen.extend(addresses.into_iter().map(|address| (role, address)));
     Ok(())
@@ -206,6 +208,12 @@ pub const KEYS: &[Key] = &[
         default: "*:465",
         meaning: "the same with TLS from the first octet (RFC 8314)",
         set: |site, words| listen(site, Role::Submissions, words),
+    },
+    Key {
+        name: "lmtp",
+        default: "none",
+        meaning: "where smtpd listens for other MTAs by LMTP (RFC 2033)",
+        set: |site, words| listen(site, Role::Lmtp, words),
     },
     Key {
         name: "pop3",

@@ -25,6 +25,8 @@ pub enum Role {
     Submission,
     /// RFC 8314 §3.3, port 465: TLS from the first octet.
     Submissions,
+    /// RFC 2033: letters from another MTA, each recipient answered for itself.
+    Lmtp,
     /// RFC 1939, port 110.
     Pop3,
     /// RFC 8314 §3.3, port 995: TLS from the first octet.
@@ -38,6 +40,7 @@ impl Role {
             Role::Smtp => "smtp",
             Role::Submission => "submission",
             Role::Submissions => "submissions",
+            Role::Lmtp => "lmtp",
             Role::Pop3 => "pop3",
             Role::Pop3s => "pop3s",
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A network in CIDR form, or one address.
@@ -41,31 +42,35 @@ impl Network {
 }
 
 /// Where to listen: `*:25` is every address, IPv4 and IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// Every address of this host.
     Any(u16),
     /// One address.
     One(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
 }
 
 impl Address {
-    /// `*:25`, `192.0.2.1:25`, `[::1]:25`.
+    /// `*:25`, `192.0.2.1:25`, `[::1]:25`, `/run/buzon/lmtp`.
     pub fn parse(text: &str) -> Option<Address> {
         match text.strip_prefix("*:") {
             Some(port) => port.parse().ok().map(Address::Any),
+            None if text.starts_with('/') => Some(Address::Unix(text.into())),
             None => text.parse().ok().map(Address::One),
         }
     }
 
-    /// The socket addresses it stands for.
-    pub fn sockets(self) -> Vec<SocketAddr> {
+    /// The Internet addresses it stands for.
+    pub fn sockets(&self) -> Vec<SocketAddr> {
         match self {
             Address::Any(port) => vec![
-                SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port),
-                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+                SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), *port),
+                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), *port),
             ],
-            Address::One(address) => vec![address],
+            Address::One(address) => vec![*address],
+            Address::Unix(_) => Vec::new(),
         }
     }
 }
@@ -75,6 +80,7 @@ impl fmt::Display for Address {
         match self {
             Address::Any(port) => write!(f, "*:{port}"),
             Address::One(address) => write!(f, "{address}"),
+            Address::Unix(path) => write!(f, "{}", path.display()),
         }
     }
 }

@@ -26,8 +26,8 @@ pub struct Recipient {
 pub struct Letter<'a> {
     /// `None` for `<>`.
     pub reverse_path: Option<&'a Mailbox>,
-    /// The hop it just made.
-    pub hop: Hop<'a>,
+    /// The hop it just made; `None` where a program of this host hands it over.
+    pub hop: Option<Hop<'a>>,
     /// Header and text.
     pub content: Content<'a>,
 }
@@ -69,8 +69,8 @@ pub fn local(letter: &Letter, recipients: &[Recipient], wait: Duration) -> Resul
         let copy = prepare(letter, recipient, began + wait)?;
         prepared.push(Copy { user: &recipient.user, prepared: Some(copy) });
     }
-    prepared.iter_mut().try_for_each(|copy| copy.step(store::Prepared::show))?;
-    prepared.iter_mut().try_for_each(|copy| copy.step(store::Prepared::settle))
+    prepared.iter_mut().try_for_each(Copy::show)?;
+    prepared.iter_mut().try_for_each(Copy::settle)
 }
 
 /// A copy on its way, and whose it is: dropping it takes it away, by the owner's hand.
@@ -80,20 +80,27 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    fn step(
-        &mut self,
-        step: fn(&mut store::Prepared) -> Result<(), store::Error>,
-    ) -> Result<(), Failure> {
+    fn show(&mut self) -> Result<(), Failure> {
         let _owner = owner(self.user)?;
-        let done = self.prepared.as_mut().map_or(Ok(()), step);
-        done.map_err(|error| Failure::of(self.user, error))
+        let shown = self.prepared.as_mut().map_or(Ok(()), store::Prepared::show);
+        shown.map_err(|error| Failure::of(self.user, error))
+    }
+
+    fn settle(&mut self) -> Result<(), Failure> {
+        let _owner = owner(self.user)?;
+        let settled = self.prepared.as_mut().map_or(Ok(()), store::Prepared::settle);
+        settled.map_err(|error| Failure::of(self.user, error))?;
+        self.prepared = None;
+        Ok(())
     }
 }
 
 impl Drop for Copy<'_> {
     fn drop(&mut self) {
-        let _owner = owner(self.user);
-        self.prepared = None;
+        if self.prepared.is_some() {
+            let _owner = owner(self.user);
+            self.prepared = None;
+        }
     }
 }
 
@@ -107,8 +114,8 @@ fn in_order(recipients: &[Recipient]) -> Vec<&Recipient> {
 
 /// Whoever owns the mailbox touches it.
 fn owner(user: &User) -> Result<Option<Borrowed>, Failure> {
-    borrow(user.account.as_ref())
-        .map_err(|error| Failure::Unavailable(format!("{}: {error}", user.name)))
+    let owner = user.account.as_ref().map(borrow).transpose();
+    owner.map_err(|error| Failure::Unavailable(format!("{}: {error}", user.name)))
 }
 
 /// Whether a mailbox has room for so many octets more.
@@ -136,7 +143,7 @@ fn prepare(
     let head = [
         return_path(letter.reverse_path),
         delivered_to(address),
-        letter.hop.received(forward_path),
+        letter.hop.as_ref().map_or(String::new(), |hop| hop.received(forward_path)),
     ];
     let head = head.concat();
     let body = match letter.content {

@@ -26,12 +26,29 @@ pub struct Filter {
     pub hops: usize,
     /// The values of Delivered-To fields (RFC 9228 §2), as written.
     pub delivered_to: Vec<String>,
+    /// The value of the first Return-Path field, which is left out.
+    pub return_path: Option<String>,
+    /// How many of the Delivered-To fields stand above the first Received.
+    fresh: usize,
 }
 
 impl Filter {
     /// Before the first octet.
     pub fn new() -> Filter {
-        Filter { at: At::First, line: Vec::new(), hops: 0, delivered_to: Vec::new() }
+        Filter {
+            at: At::First,
+            line: Vec::new(),
+            hops: 0,
+            delivered_to: Vec::new(),
+            return_path: None,
+            fresh: 0,
+        }
+    }
+
+    /// Where it was delivered before it made its last hop. What stands above is of the delivery
+    /// under way, when another program hands the letter over.
+    pub fn delivered_before(&self) -> &[String] {
+        &self.delivered_to[self.fresh..]
     }
 
     /// Appends what shall be kept of `input` to `output`.
@@ -60,7 +77,10 @@ impl Filter {
         let name = field_name(&line);
         match name {
             _ if folded => {}
-            Some(name) if name.eq_ignore_ascii_case(b"Return-Path") => self.at = At::Dropping,
+            Some(name) if name.eq_ignore_ascii_case(b"Return-Path") => {
+                self.at = At::Dropping;
+                self.return_path.get_or_insert(value(&line[name.len() + 1..]));
+            }
             Some(name) => {
                 self.at = At::Header;
                 self.note(name, &line[name.len() + 1..]);
@@ -81,13 +101,18 @@ impl Filter {
         }
     }
 
-    fn note(&mut self, name: &[u8], value: &[u8]) {
+    fn note(&mut self, name: &[u8], text: &[u8]) {
         if name.eq_ignore_ascii_case(b"Received") {
             self.hops += 1;
         } else if name.eq_ignore_ascii_case(b"Delivered-To") && self.delivered_to.len() < 1_000 {
-            self.delivered_to.push(String::from_utf8_lossy(value).trim().to_owned());
+            self.delivered_to.push(value(text));
+            self.fresh += usize::from(self.hops == 0);
         }
     }
+}
+
+fn value(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).trim().to_owned()
 }
 
 impl Default for Filter {
@@ -144,6 +169,17 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_came_with_the_letter() {
+        let message = "Return-Path: <x@y>\nReturn-Path: <z>\nDelivered-To: ana@x\nReceived: a\n\
+                       Delivered-To: luis@x\n\n";
+        let (mut filter, mut output) = (Filter::new(), Vec::new());
+        filter.feed(message.as_bytes(), &mut output);
+        assert_eq!(filter.return_path.as_deref(), Some("<x@y>"));
+        assert_eq!(filter.delivered_to, ["ana@x", "luis@x"]);
+        assert_eq!(filter.delivered_before(), ["luis@x"]);
     }
 
     #[test]

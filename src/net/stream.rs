@@ -1,11 +1,13 @@
 //! The three ways octets travel: a TCP connection, standard input and output, TLS over either.
 
 use super::tls::{self, Acceptor, TlsInfo};
+use crate::sys::socket::Accepted;
 use openssl::ssl::SslStream;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// Octets as the kernel carries them.
@@ -13,8 +15,50 @@ use std::time::Duration;
 pub enum Plain {
     /// A connection.
     Tcp(TcpStream),
+    /// A connection of this host.
+    Unix(UnixStream),
     /// Standard input and output.
     Files(File, File),
+}
+
+impl Plain {
+    /// A connection as it was accepted, and where it comes from.
+    pub fn accepted(accepted: Accepted) -> (Plain, Option<SocketAddr>) {
+        match accepted {
+            Accepted::Tcp(socket, peer) => {
+                let _ = socket.set_nodelay(true);
+                (Plain::Tcp(socket), Some(peer))
+            }
+            Accepted::Unix(socket) => (Plain::Unix(socket), None),
+        }
+    }
+
+    /// Our address as the client reached it.
+    pub fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Plain::Tcp(socket) => socket.local_addr().ok(),
+            Plain::Unix(_) | Plain::Files(..) => None,
+        }
+    }
+
+    /// Another handle of the same connection.
+    pub fn try_clone(&self) -> io::Result<Plain> {
+        Ok(match self {
+            Plain::Tcp(socket) => Plain::Tcp(socket.try_clone()?),
+            Plain::Unix(socket) => Plain::Unix(socket.try_clone()?),
+            Plain::Files(input, output) => Plain::Files(input.try_clone()?, output.try_clone()?),
+        })
+    }
+
+    /// Says something to a client who may never read it, without waiting.
+    pub fn say_at_once(&mut self, words: &[u8]) {
+        let _ = match self {
+            Plain::Tcp(socket) => socket.set_nonblocking(true),
+            Plain::Unix(socket) => socket.set_nonblocking(true),
+            Plain::Files(..) => Ok(()),
+        };
+        let _ = self.write(words);
+    }
 }
 
 /// Octets, perhaps under TLS.
@@ -30,6 +74,7 @@ impl Stream {
     pub fn fd(&self) -> BorrowedFd<'_> {
         match self.plain() {
             Plain::Tcp(socket) => socket.as_fd(),
+            Plain::Unix(socket) => socket.as_fd(),
             Plain::Files(input, _) => input.as_fd(),
         }
     }
@@ -54,11 +99,17 @@ impl Stream {
 
     /// How long a read or a write may stall.
     pub fn set_stall(&self, stall: Duration) -> io::Result<()> {
-        if let Plain::Tcp(socket) = self.plain() {
-            socket.set_read_timeout(Some(stall))?;
-            socket.set_write_timeout(Some(stall))?;
+        match self.plain() {
+            Plain::Tcp(socket) => {
+                socket.set_read_timeout(Some(stall))?;
+                socket.set_write_timeout(Some(stall))
+            }
+            Plain::Unix(socket) => {
+                socket.set_read_timeout(Some(stall))?;
+                socket.set_write_timeout(Some(stall))
+            }
+            Plain::Files(..) => Ok(()),
         }
-        Ok(())
     }
 
     /// Tells the peer that nothing more comes.
@@ -66,9 +117,11 @@ impl Stream {
         if let Stream::Tls(stream) = self {
             let _ = stream.shutdown();
         }
-        if let Plain::Tcp(socket) = self.plain() {
-            let _ = socket.shutdown(Shutdown::Write);
-        }
+        let _ = match self.plain() {
+            Plain::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Plain::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Plain::Files(..) => Ok(()),
+        };
     }
 
     fn plain(&self) -> &Plain {
@@ -83,6 +136,7 @@ impl Read for Plain {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Plain::Tcp(socket) => socket.read(buffer),
+            Plain::Unix(socket) => socket.read(buffer),
             Plain::Files(input, _) => input.read(buffer),
         }
     }
@@ -92,6 +146,7 @@ impl Write for Plain {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         match self {
             Plain::Tcp(socket) => socket.write(octets),
+            Plain::Unix(socket) => socket.write(octets),
             Plain::Files(_, output) => output.write(octets),
         }
     }

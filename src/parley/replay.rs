@@ -8,7 +8,7 @@
 
 use super::compare::first_difference;
 use super::script::{Act, Protocol, Script, Service, Step};
-use super::talk::Talk;
+use super::talk::{GREETING, Talk};
 use super::text::{Captures, Text};
 use crate::net::client::{Client, Line};
 use std::collections::HashMap;
@@ -155,7 +155,7 @@ impl<'a> Replay<'a, '_> {
             protocol: service.protocol,
             host: String::new(),
             said: vec![step],
-            pending: vec!["(greeting)".into()],
+            pending: vec![GREETING.into()],
             raw: false,
             muted: None,
         };
@@ -196,7 +196,7 @@ impl<'a> Replay<'a, '_> {
         let mut notes = std::mem::take(&mut self.notes);
         let next = self.script.steps[at + count..].first().map(|step| &step.act);
         let Some(talk) = self.talks.get_mut(&n) else { return count };
-        let dead = talk.client.is_none();
+        let dead = talk.client.is_none() && !talk.is_new();
         let muted = talk.muted.take();
         let mut got = Vec::new();
         if let Some(reason) = muted {

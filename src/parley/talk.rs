@@ -10,6 +10,8 @@ use crate::net::client::{Client, Line};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// What stands for the command that a greeting answers.
+pub(super) const GREETING: &str = "(greeting)";
 /// Waiting for a line that may not come.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -29,6 +31,11 @@ pub(super) struct Talk<'a> {
 }
 
 impl Talk<'_> {
+    /// Whether the greeting has yet to come.
+    pub fn is_new(&self) -> bool {
+        self.pending.first().is_some_and(|command| command == GREETING)
+    }
+
     /// The replies to what was said.
     pub fn read(
         &mut self,
@@ -143,7 +150,7 @@ impl Talk<'_> {
                 Protocol::Imap => {
                     let tag = command.split(' ').next().unwrap_or_default();
                     line.starts_with(b"+")
-                        || command == "(greeting)"
+                        || command == GREETING
                         || line.starts_with(format!("{tag} ").as_bytes())
                 }
             };

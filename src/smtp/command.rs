@@ -14,10 +14,14 @@ pub enum Command {
     Helo(String),
     /// The reverse-path, `None` for `<>`, and its parameters.
     Mail(Option<Mailbox>, Parameters),
+    /// The same to a server of LMTP.
+    Lhlo(String),
     /// One forward-path.
     Rcpt(Mailbox),
     /// The letter follows.
     Data,
+    /// So many octets of the letter follow, and whether they are the last.
+    Bdat(u64, bool),
     /// Forget the letter.
     Rset,
     /// A user, or part of an address.
@@ -43,8 +47,8 @@ pub enum Command {
 pub struct Parameters {
     /// RFC 1870 §6: octets, as the client reckons.
     pub size: Option<u64>,
-    /// RFC 6152 §2: the letter may hold octets above 127.
-    pub eight_bit: bool,
+    /// RFC 3030 §3: the letter may hold any octets, and comes in chunks.
+    pub binary: bool,
     /// RFC 6531 §3.4: addresses and header may hold UTF-8.
     pub utf8: bool,
 }
@@ -163,10 +167,12 @@ impl Parameters {
                 let wrong = || Reply::new(501, "5.5.4", "SIZE is a number of octets");
                 self.size = Some(valid.then_some(size).ok_or_else(wrong)?);
             }
-            (b"BODY", Some("7BIT")) => {}
-            (b"BODY", Some("8BITMIME")) => self.eight_bit = true,
+            // RFC 6152 §2: octets above 127 pass whatever is said.
+            (b"BODY", Some("7BIT" | "8BITMIME")) => {}
+            (b"BODY", Some("BINARYMIME")) => self.binary = true,
             (b"BODY", _) => {
-                return Err(Reply::new(501, "5.5.4", "BODY is 7BIT or 8BITMIME").by("RFC 6152 §2"));
+                let text = "BODY is 7BIT, 8BITMIME or BINARYMIME";
+                return Err(Reply::new(501, "5.5.4", text).by("RFC 3030 §3"));
             }
             (b"SMTPUTF8", None) => self.utf8 = true,
             // RFC 4954 §5: who submitted it first; nobody here believes it.
@@ -177,6 +183,22 @@ impl Parameters {
             (keyword, _) => return Err(unknown_parameter(keyword)),
         }
         Ok(())
+    }
+}
+
+/// RFC 3030 §2.
+pub(super) fn bdat(cursor: &mut Cursor) -> Result<Command, Reply> {
+    // Careful: nobody knows what follows where the number cannot be read.
+    let wrong = || Reply::new(501, "5.5.4", "Syntax: BDAT octets [LAST]; good-bye").and_close();
+    cursor.spaces();
+    let digits = cursor.run1(|octet| octet.is_ascii_digit()).ok_or_else(wrong)?;
+    let octets = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    cursor.spaces();
+    let last = cursor.literal("LAST").is_some();
+    cursor.spaces();
+    match octets {
+        Some(octets) if cursor.at_end() => Ok(Command::Bdat(octets, last)),
+        _ => Err(wrong()),
     }
 }
 
@@ -298,11 +320,17 @@ mod tests {
                 "MAIL FROM:<a@b> SIZE=12 body=8bitmime SMTPUTF8 AUTH=<>",
                 Command::Mail(
                     Some(to("a", "b")),
-                    Parameters { size: Some(12), eight_bit: true, utf8: true },
+                    Parameters { size: Some(12), binary: false, utf8: true },
                 ),
             ),
             ("RCPT TO:<Postmaster>", Command::Rcpt(to("Postmaster", ""))),
             ("DATA ", Command::Data),
+            ("bdat 86 last", Command::Bdat(86, true)),
+            ("BDAT 0", Command::Bdat(0, false)),
+            (
+                "MAIL FROM:<> BODY=BINARYMIME",
+                Command::Mail(None, Parameters { binary: true, ..plain.clone() }),
+            ),
             ("NOOP a b", Command::Noop),
             ("HELP", Command::Help(String::new())),
             ("VRFY luis", Command::Vrfy("luis".into())),
@@ -334,7 +362,11 @@ mod tests {
             ("MAIL FROM:<a@b> SIZE=x", (501, "5.5.4")),
             ("MAIL FROM:<a@b> SIZE", (501, "5.5.4")),
             ("MAIL FROM:<a@b> SIZE=1 SIZE=1", (501, "5.5.4")),
-            ("MAIL FROM:<a@b> BODY=BINARYMIME", (501, "5.5.4")),
+            ("MAIL FROM:<a@b> BODY=9BIT", (501, "5.5.4")),
+            ("BDAT", (501, "5.5.4")),
+            ("BDAT x", (501, "5.5.4")),
+            ("BDAT 3 FIRST", (501, "5.5.4")),
+            ("BDAT 99999999999999999999", (501, "5.5.4")),
             ("MAIL FROM:<a@b> FROB=1", (555, "5.5.4")),
             ("MAIL FROM:<a@b>SIZE=1", (553, "5.1.7")),
             ("RCPT TO:<>", (553, "5.1.3")),

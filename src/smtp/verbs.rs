@@ -36,9 +36,16 @@ pub const VERBS: &[Verb] = &[
         parse: |cursor| client(cursor).map(Command::Helo),
     },
     Verb {
+        name: "LHLO",
+        section: "RFC 2033 §4.1",
+        syntax: "your.host.name",
+        meaning: "the EHLO of LMTP, where each recipient gets a reply after the text",
+        parse: |cursor| client(cursor).map(Command::Lhlo),
+    },
+    Verb {
         name: "MAIL",
         section: "RFC 5321 §4.1.1.2",
-        syntax: "FROM:<ana@example.org> [SIZE=octets] [BODY=8BITMIME] [SMTPUTF8]",
+        syntax: "FROM:<ana@example.org> [SIZE=octets] [BODY=8BITMIME|BINARYMIME] [SMTPUTF8]",
         meaning: "begin a letter: the reverse-path, where reports go; <> for nobody",
         parse: mail,
     },
@@ -55,6 +62,13 @@ pub const VERBS: &[Verb] = &[
         syntax: "",
         meaning: "then the letter: header, an empty line, text, and a dot alone on its line",
         parse: |_| Ok(Command::Data),
+    },
+    Verb {
+        name: "BDAT",
+        section: "RFC 3030 §2",
+        syntax: "octets [LAST]",
+        meaning: "then exactly so many octets of the letter; LAST with the last of them",
+        parse: bdat,
     },
     Verb {
         name: "RSET",

@@ -79,6 +79,9 @@ fn unknown(refusal: Refusal, who: &str) -> Reply {
         Refusal::Unavailable(why) => {
             Reply::new(451, "4.3.0", "We cannot tell now, try again later").because(why)
         }
+        Refusal::NotServed(why) => {
+            Reply::new(550, "5.1.1", format!("There is no {who} here")).by("first_uid").because(why)
+        }
         Refusal::NoSuchUser | Refusal::Loop | Refusal::TooMany => {
             Reply::new(550, "5.1.1", format!("There is no {who} here"))
         }

@@ -1,6 +1,6 @@
 //! AUTH: RFC 4954 around the exchanges of RFC 4422.
 
-use super::session::{Smtpd, order};
+use super::session::{Outcome, Smtpd, order};
 use crate::auth::sasl::{self, Mechanism, Step};
 use crate::auth::{self, User};
 use crate::net::{Hangup, Line};
@@ -17,11 +17,7 @@ impl Smtpd<'_> {
     }
 
     /// RFC 4954 §4.
-    pub(super) fn auth(
-        &mut self,
-        name: &str,
-        initial: Option<String>,
-    ) -> Result<Result<Reply, Reply>, Hangup> {
+    pub(super) fn auth(&mut self, name: &str, initial: Option<String>) -> Result<Outcome, Hangup> {
         if self.user.is_some() {
             return Ok(Err(order("You are logged in already").by("RFC 4954 §4")));
         }
@@ -43,7 +39,7 @@ impl Smtpd<'_> {
         &mut self,
         mechanism: Mechanism,
         initial: Option<String>,
-    ) -> Result<Result<Reply, Reply>, Hangup> {
+    ) -> Result<Outcome, Hangup> {
         let initial = match initial.as_deref() {
             None => None,
             // RFC 4954 §4: an initial response that is empty.
@@ -90,12 +86,7 @@ impl Smtpd<'_> {
         }))
     }
 
-    fn log_in(
-        &mut self,
-        mechanism: Mechanism,
-        name: &str,
-        password: &[u8],
-    ) -> Result<Reply, Reply> {
+    fn log_in(&mut self, mechanism: Mechanism, name: &str, password: &[u8]) -> Outcome {
         let peer = self.conn.peer().map(|peer| peer.ip().to_canonical());
         let shown = printable(name.as_bytes());
         let (id, mechanism) = (&self.id, mechanism.name());

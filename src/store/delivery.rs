@@ -62,7 +62,9 @@ enum State {
 
 /// Writes a letter into the `tmp/` of a Maildir, which is made if it is missing.
 pub fn prepare(maildir: &Path, letter: &Letter) -> Result<Prepared, Error> {
-    let tmp = Maildir::open(maildir)?.sub(b"tmp")?;
+    let directories = Maildir::open(maildir)?;
+    // What is wrong with `new` is better known now than at `commit`.
+    let (tmp, _) = (directories.sub(b"tmp")?, directories.sub(b"new")?);
     let tmp_name = name::unique();
     let file = tmp.create_file(tmp_name.as_bytes())?;
     let maildir = maildir.to_path_buf();
@@ -132,7 +134,8 @@ impl Prepared {
     /// Renames the letter into `new/`, where readers look.
     pub fn show(&mut self) -> Result<(), Error> {
         let (from, to) = (self.tmp_name.as_bytes(), self.new_name.as_bytes());
-        self.place(b"tmp")?.rename(from, &self.place(b"new")?, to)?;
+        let maildir = Maildir::open(&self.maildir)?;
+        maildir.sub(b"tmp")?.rename(from, &maildir.sub(b"new")?, to)?;
         self.state = State::Shown;
         Ok(())
     }

@@ -15,6 +15,7 @@ mod maildir;
 mod mbox;
 mod name;
 mod scan;
+mod stamp;
 mod uidlist;
 mod view;
 mod wire;

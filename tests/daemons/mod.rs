@@ -103,7 +103,7 @@ impl Site {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}"));
         let log = Log::follow(child.stderr.take().unwrap());
         let roles = match name {
-            "smtpd" => &["smtp", "submission", "submissions"][..],
+            "smtpd" => &["smtp", "submission", "submissions", "lmtp"][..],
             _ => &["pop3", "pop3s"],
         };
         let text = fs::read_to_string(self.path("buzon.conf")).unwrap();
@@ -121,7 +121,13 @@ impl Site {
 
 /// What a daemon says, line by line, as it comes.
 #[derive(Clone)]
-pub struct Log(Arc<(Mutex<(Vec<String>, bool)>, Condvar)>);
+pub struct Log(Arc<(Mutex<Said>, Condvar)>);
+
+#[derive(Default)]
+struct Said {
+    lines: Vec<String>,
+    ended: bool,
+}
 
 impl Log {
     fn follow(stderr: ChildStderr) -> Log {
@@ -129,10 +135,10 @@ impl Log {
         let (lines, inner) = (BufReader::new(stderr).lines(), Arc::clone(&log.0));
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                inner.0.lock().unwrap().0.push(line);
+                inner.0.lock().unwrap().lines.push(line);
                 inner.1.notify_all();
             }
-            inner.0.lock().unwrap().1 = true;
+            inner.0.lock().unwrap().ended = true;
             inner.1.notify_all();
         });
         log
@@ -141,16 +147,16 @@ impl Log {
     /// The lines that hold `words`, once there are so many.
     pub fn wait_for(&self, words: &str, count: usize) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        let mut lines = self.0.0.lock().unwrap();
+        let mut said = self.0.0.lock().unwrap();
         loop {
             let found: Vec<String> =
-                lines.0.iter().filter(|line| line.contains(words)).cloned().collect();
+                said.lines.iter().filter(|line| line.contains(words)).cloned().collect();
             if found.len() >= count {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero() && !lines.1, "no {count} lines of {words:?}: {:#?}", lines.0);
-            lines = self.0.1.wait_timeout(lines, left).unwrap().0;
+            assert!(!left.is_zero() && !said.ended, "no {count} {words:?}: {:#?}", said.lines);
+            said = self.0.1.wait_timeout(said, left).unwrap().0;
         }
     }
 }
@@ -292,6 +298,10 @@ impl Random {
     pub fn new(stream: u64) -> Random {
         let seed = buzon::sys::clock::micros() ^ (stream << 40);
         println!("seed {seed}");
+        Random(seed)
+    }
+
+    pub fn seeded(seed: u64) -> Random {
         Random(seed)
     }
 

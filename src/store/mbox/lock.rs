@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::super::Error;
 use crate::sys::dir::{Dir, Stat};
+use crate::sys::identity::with_mail_group;
 use crate::sys::{self, lock};
 
 /// How old a lock file may grow that names no living process of this host. Ours are made younger
@@ -46,12 +47,6 @@ struct Dotlock {
     touched: Instant,
 }
 
-/// The first mbox of a user, and lock files, are made in a directory that only the group of mail
-/// may write.
-fn as_mail_group<T>(act: impl FnOnce() -> T) -> T {
-    act()
-}
-
 /// Locks an mbox, trying until `deadline`; a missing one is made, or is `None`.
 pub fn lock(path: &Path, deadline: Instant, make: bool) -> Result<Option<Locked>, Error> {
     let (dir, name) = place(path)?;
@@ -72,7 +67,7 @@ pub fn lock(path: &Path, deadline: Instant, make: bool) -> Result<Option<Locked>
             }
             match Dotlock::take(&dir, &lock_name)? {
                 Some(dotlock) => return Ok(Some(Locked { dotlock, file, dead })),
-                None => dead = as_mail_group(|| break_stale(&dir, &lock_name))?.or(dead),
+                None => dead = with_mail_group(|| break_stale(&dir, &lock_name))?.or(dead),
             }
         }
         drop(file);
@@ -99,7 +94,7 @@ fn open(dir: &Dir, name: &[u8], make: bool) -> io::Result<Option<File>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => return file.map(Some),
     }
-    match as_mail_group(|| dir.create_file(name)) {
+    match with_mail_group(|| dir.create_file(name)) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         // Careful: the name must outlive a crash, or the first letter does not.
         _ => dir.sync()?,
@@ -112,7 +107,7 @@ impl Dotlock {
     fn take(dir: &Dir, name: &[u8]) -> io::Result<Option<Dotlock>> {
         let dir = dir.again()?;
         // It is whole before it has a name, so that no crash leaves one that names nobody.
-        let made = as_mail_group(|| {
+        let made = with_mail_group(|| {
             let mut file = dir.nameless_file()?;
             let _ = file.write_all(owner().as_bytes());
             dir.name_file(&file, name)?;
@@ -122,7 +117,7 @@ impl Dotlock {
             Err(error) if unsupported(&error) => {}
             made => return Dotlock::of(dir, name, made),
         }
-        let made = as_mail_group(|| {
+        let made = with_mail_group(|| {
             let mut file = dir.create_file(name)?;
             let _ = file.write_all(owner().as_bytes());
             Ok(file)
@@ -154,7 +149,7 @@ fn unsupported(error: &io::Error) -> bool {
 impl Drop for Dotlock {
     fn drop(&mut self) {
         if self.dir.stat(&self.name).is_ok_and(|stat| stat.id == self.id) {
-            let _ = as_mail_group(|| self.dir.unlink(&self.name));
+            let _ = with_mail_group(|| self.dir.unlink(&self.name));
         }
     }
 }

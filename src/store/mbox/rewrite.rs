@@ -149,7 +149,7 @@ fn copy(locked: &mut Locked, plan: &Plan, pieces: &[Piece]) -> io::Result<u64> {
     for gap in chunks(plan.end, plan.copy) {
         put(locked, &vec![b'\n'; gap.1])?;
     }
-    let mut chunk = vec![0_u8; CHUNK];
+    let mut chunk = room();
     for piece in pieces {
         match piece {
             Piece::New(octets) => put(locked, octets)?,
@@ -165,6 +165,11 @@ fn copy(locked: &mut Locked, plan: &Plan, pieces: &[Piece]) -> io::Result<u64> {
     digest(locked, plan)
 }
 
+/// For one chunk.
+fn room() -> Vec<u8> {
+    vec![0; CHUNK]
+}
+
 /// Parts of what lies between two places.
 fn chunks(from: u64, end: u64) -> impl Iterator<Item = (u64, usize)> {
     (from..end).step_by(CHUNK).map(move |at| (at, (end - at).min(CHUNK as u64) as usize))
@@ -172,7 +177,7 @@ fn chunks(from: u64, end: u64) -> impl Iterator<Item = (u64, usize)> {
 
 fn digest(locked: &Locked, plan: &Plan) -> io::Result<u64> {
     let mut digest = Digest::default();
-    let mut chunk = vec![0_u8; CHUNK];
+    let mut chunk = room();
     for (at, length) in chunks(plan.copy, plan.copy + plan.length) {
         locked.file.read_exact_at(&mut chunk[..length], at)?;
         digest.add(&chunk[..length]);
@@ -188,7 +193,7 @@ fn finish(locked: &mut Locked, state: &mut State, plan: Plan) -> io::Result<()> 
         state.write(false)
     };
     proceed(Step::Moving, state)?;
-    let mut chunk = vec![0_u8; CHUNK];
+    let mut chunk = room();
     for (at, length) in chunks(0, plan.length) {
         locked.file.read_exact_at(&mut chunk[..length], plan.copy + at)?;
         checkpoint();

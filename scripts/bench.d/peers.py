@@ -1,0 +1,218 @@
+"""Those that are compared: ours, the bare loop, Postfix, Dovecot.
+
+Each has an address, a process, and a Maildir for alice. Ours runs as an administrator would run it:
+release build, no transcript, the log in a file, as the others'.
+"""
+
+import os
+import pathlib
+import random
+import subprocess
+
+from measure import LOAD, free_port, run, wait_port
+
+HERE = pathlib.Path(__file__).resolve().parent.parent
+BIN = HERE.parent / "target/release"
+
+
+class Ours:
+    """smtpd or pop3d on a site of scripts/class."""
+
+    def __init__(self, base, name, role):
+        self.site = base / "site"
+        offset = self.furnish() if not self.site.exists() else self.offset
+        self.port = {"smtp": 2525, "pop3": 2110}[role] + offset
+        self.address = f"127.0.0.1:{self.port}"
+        self.log = open(base / f"{name}.log", "w")
+        self.process = subprocess.Popen(
+            [BIN / name, "-f", self.site / "etc/buzon.conf", "-d"], stderr=self.log
+        )
+        self.pid = self.process.pid
+        self.maildir = self.site / "mail/alice/Maildir"
+        wait_port(self.port)
+
+    def furnish(self):
+        """The ports lie below those that the kernel gives to clients, and are kept."""
+        Ours.offset = random.randrange(8_000, 29_000)
+        lines = [
+            "max_connections=6000",
+            "max_connections_per_address=6000",
+            "smtp_timeout=1h",
+            "pop3_timeout=1h",
+        ]
+        run(
+            HERE / "class",
+            "start",
+            self.site,
+            Ours.offset,
+            *lines,
+            env={**os.environ, "BUZON_BIN": str(BIN)},
+        )
+        run(HERE / "class", "stop", self.site)
+        return Ours.offset
+
+    def drained(self):
+        return True
+
+    def memory(self):
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return {
+            line.split(":")[0]: int(line.split()[1])
+            for line in status.splitlines()
+            if " kB" in line
+        }
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Sink:
+    """The bare loop of benches/load.rs."""
+
+    def __init__(self, base):
+        self.maildir = base / "sink"
+        self.process = subprocess.Popen(
+            [LOAD, "sink", self.maildir], stdout=subprocess.PIPE, text=True
+        )
+        self.pid = self.process.pid
+        self.address = self.process.stdout.readline().strip()
+
+    def drained(self):
+        return True
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Postfix:
+    """Postfix as Debian has it, in an overlay of the root; its queue and mailboxes lie beside ours."""
+
+    CONFIG = """compatibility_level = 3.6
+myhostname = mail.example.test
+mydestination =
+virtual_mailbox_domains = example.test
+virtual_mailbox_base = /var/vmail
+virtual_mailbox_maps = inline:{{alice@example.test = alice/}}
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+virtual_minimum_uid = 1
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+smtpd_client_event_limit_exceptions = static:all
+maillog_file = /var/log/postfix.log
+"""
+
+    def __init__(self, base):
+        base = base / "postfix"
+        self.root = base / "root"
+        for part in ("upper", "work", "root", "spool", "mail/alice"):
+            (base / part).mkdir(parents=True)
+        run(
+            "mount",
+            "-t",
+            "overlay",
+            "overlay",
+            "-o",
+            f"lowerdir=/,upperdir={base}/upper,workdir={base}/work",
+            self.root,
+        )
+        for mount in ("proc", "sys", "dev"):
+            run("mount", "--rbind", f"/{mount}", self.root / mount)
+        policy = self.root / "usr/sbin/policy-rc.d"
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+        quiet = {
+            "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            "stderr": subprocess.STDOUT,
+        }
+        run(
+            "chroot",
+            self.root,
+            "apt-get",
+            "install",
+            "-y",
+            "-q",
+            "--no-install-recommends",
+            "postfix",
+            **quiet,
+        )
+        etc = self.root / "etc/postfix"
+        (etc / "main.cf").write_text(self.CONFIG)
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        master = [
+            line for line in (etc / "master.cf").read_text().splitlines() if line[:1] not in "# "
+        ]
+        master = [line.replace(" y ", " n ") for line in master if line]
+        first = next(at for at, line in enumerate(master) if line.startswith("smtp "))
+        master[first] = f"127.0.0.1:{self.port} inet n - n - - smtpd"
+        if not any(line.startswith("postlog") for line in master):
+            master.append("postlog unix-dgram n - n - 1 postlogd")
+        (etc / "master.cf").write_text("\n".join(master) + "\n")
+        # The queue and the mail on the plain file system, not on the overlay.
+        run("cp", "-a", f"{self.root}/var/spool/postfix/.", base / "spool")
+        (self.root / "var/vmail").mkdir()
+        run("mount", "--bind", base / "spool", self.root / "var/spool/postfix")
+        run("mount", "--bind", base / "mail", self.root / "var/vmail")
+        run("chown", "-R", "65534:65534", base / "mail")
+        run("chroot", self.root, "postfix", "start", stderr=subprocess.DEVNULL)
+        wait_port(self.port)
+        self.spool = base / "spool"
+        self.pid = int((self.spool / "pid/master.pid").read_text())
+        self.maildir = base / "mail/alice"
+
+    def drained(self):
+        queues = ("maildrop", "incoming", "active", "deferred")
+        return not any(files for queue in queues for _, _, files in os.walk(self.spool / queue))
+
+    def end(self):
+        subprocess.run(
+            ["chroot", self.root, "postfix", "stop"], check=False, stderr=subprocess.DEVNULL
+        )
+
+
+class Dovecot:
+    """Dovecot's pop3d on a mailbox of its own."""
+
+    def __init__(self, base):
+        base = base / "dovecot"
+        self.home = base / "mail/alice"
+        self.home.mkdir(parents=True)
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        config = base / "dovecot.conf"
+        config.write_text(
+            f"""base_dir = {base}/run
+log_path = {base}/log
+protocols = pop3
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+first_valid_uid = 1
+mail_location = maildir:~/Maildir
+passdb {{
+  driver = static
+  args = password=secret
+}}
+userdb {{
+  driver = static
+  args = uid=65534 gid=65534 home={base}/mail/%u
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {self.port}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+"""
+        )
+        self.process = subprocess.Popen(["dovecot", "-F", "-c", str(config)])
+        wait_port(self.port)
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()

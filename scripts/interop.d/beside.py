@@ -1,0 +1,262 @@
+"""Others at the same mailbox at the same time: mutt, and Dovecot's pop3d."""
+
+import contextlib
+import os
+import pathlib
+import poplib
+import random
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+
+from messages import HEAD
+from common import HERE, ROOT, Wrong, check, expect, free, run, same, until
+
+
+@check
+def mutt_reads_while_mail_comes(site):
+    site.empty("bob")
+    for number in range(3):
+        site.send("bob", HEAD.format(name=f"early-{number}").encode() + b"\r\nbody\r\n")
+    socket_file = site.place / "tmux"
+    tmux = ["tmux", "-S", socket_file, "-f", "/dev/null"]
+    rc = site.config(
+        "muttrc",
+        f"""
+        set hostname=interop.example.test folder={site.home} move=no wait_key=no sort=date
+        set mail_check=1 timeout=1 mark_old=no
+        """,
+    )
+    rc.chmod(0o644)
+    mutt = site.as_owner(
+        "env",
+        f"HOME={site.home}",
+        "TERM=screen",
+        "LC_ALL=C.UTF-8",
+        "mutt",
+        "-n",
+        "-F",
+        rc,
+        "-f",
+        site.maildir("bob"),
+    )
+    run(*tmux, "new-session", "-d", "-x", "120", "-y", "50", *mutt)
+    try:
+        screen = lambda: run(*tmux, "capture-pane", "-p").decode(errors="replace")
+        until(lambda: "early-2" in screen(), "mutt shows the box")
+        for number in range(20):
+            site.send(
+                "bob", HEAD.format(name=f"late-{number}").encode() + b"\r\nThe body of it.\r\n"
+            )
+        until(lambda: all(f"late-{n}" in screen() for n in range(20)), "mutt shows what came in")
+        run(*tmux, "send-keys", "*", "Enter")
+        until(lambda: "The body of it." in screen(), "mutt shows the message")
+        run(*tmux, "send-keys", "q")
+        until(lambda: "early-0" in screen(), "the index again")
+        run(*tmux, "send-keys", "q")
+        until(
+            lambda: any(file.name.endswith("S") for file in site.files("bob")),
+            "mutt writes the flag",
+        )
+    finally:
+        run(*tmux, "kill-server", ok=(0, 1))
+    with pop3(site, site.ports["pop3"], "bob") as box:
+        expect(box.stat()[0] == 23, box.stat()[0], "messages by POP3 after mutt, not 23")
+
+
+@contextlib.contextmanager
+def pop3(site, port, user):
+    box = poplib.POP3("127.0.0.1", port, timeout=60)
+    try:
+        box.user(user)
+        box.pass_("secret")
+        yield box
+        box.quit()
+    finally:
+        box.close()
+
+
+def uidls(site, port, user):
+    """Unique-ids by the message's own name."""
+    with pop3(site, port, user) as box:
+        ids = {}
+        for line in box.uidl()[1]:
+            number, uid = line.decode().split()
+            head = b"\r\n".join(box.top(int(number), 0)[1])
+            ids[re.search(rb"Subject: (\S+)", head).group(1).decode()] = uid
+        return ids
+
+
+@contextlib.contextmanager
+def dovecot(site):
+    """Dovecot's pop3d on the same boxes; its port."""
+    port = next(port for port in iter(lambda: random.randrange(10000, 32000), 0) if free(port))
+    base = pathlib.Path(tempfile.mkdtemp(prefix="buzon-dovecot-"))
+    base.chmod(0o755)
+    me = run("id", "-un").decode().strip()
+    users = (
+        ""
+        if ROOT
+        else f"default_internal_user = {me}\ndefault_login_user = {me}\n"
+        f"default_internal_group = {run('id', '-gn').decode().strip()}\n"
+    )
+    chroots = (
+        ""
+        if ROOT
+        else "".join(
+            f"service {name} {{\n chroot =\n}}\n" for name in ("pop3-login", "anvil", "stats")
+        )
+    )
+    owner = site.dir.stat()
+    config = base / "dovecot.conf"
+    config.write_text(
+        f"""
+base_dir = {base}/run
+log_path = {base}/log
+protocols = pop3
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+first_valid_uid = 1
+mail_uid = {owner.st_uid}
+mail_gid = {owner.st_gid}
+mail_location = maildir:~/Maildir
+{users}{chroots}
+passdb {{
+  driver = static
+  args = password=secret
+}}
+userdb {{
+  driver = static
+  args = uid={owner.st_uid} gid={owner.st_gid} home={site.dir}/mail/%u
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {port}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+"""
+    )
+    server = subprocess.Popen(["dovecot", "-F", "-c", str(config)])
+    try:
+        until(lambda: not free(port), "dovecot listens")
+        yield port
+    except Exception as error:
+        log = (base / "log").read_text() if (base / "log").exists() else ""
+        raise Wrong(f"{error}; dovecot: {log[-400:]}") from error
+    finally:
+        server.terminate()
+        server.wait()
+        shutil.rmtree(base)
+
+
+def letter(name):
+    return HEAD.format(name=name).encode() + b"\r\nbody\r\n"
+
+
+@check
+def dovecot_same_uidls_ours_first(site):
+    same_uidls(site, "dora", lambda theirs: (site.ports["pop3"], theirs))
+
+
+@check
+def dovecot_same_uidls_theirs_first(site):
+    same_uidls(site, "emma", lambda theirs: (theirs, site.ports["pop3"]))
+
+
+def same_uidls(site, user, order):
+    add_user(site, user)
+    with dovecot(site) as port:
+        first, second = order(port)
+        known = {}
+        for batch in range(3):
+            for number in range(5):
+                site.send(user, letter(f"{batch}-{number}"))
+            ones, others = uidls(site, first, user), uidls(site, second, user)
+            same("UIDL", ones, others)
+            expect(len(ones) == 5 * (batch + 1) == len(set(ones.values())), "unique-ids:", ones)
+            for name, uid in known.items():
+                expect(ones[name] == uid, name, "was", uid, "and is", ones[name])
+            known = ones
+            first, second = second, first
+
+
+def add_user(site, name):
+    program = next(
+        place / "buzonctl"
+        for place in (
+            pathlib.Path(os.environ.get("BUZON_BIN", "/nonexistent")),
+            HERE,
+            HERE.parent / "target/release",
+            HERE.parent / "target/debug",
+        )
+        if (place / "buzonctl").exists()
+    )
+    run(
+        program,
+        "-f",
+        site.dir / "etc/buzon.conf",
+        "user",
+        "add",
+        "-s",
+        "PLAIN",
+        name,
+        stdin=b"secret\n",
+    )
+
+
+@check
+def dovecot_same_uidls_both_at_work(site):
+    """Letters come in, both list and delete, all at once: a message has one unique-id, ever."""
+    user = "fred"
+    add_user(site, user)
+    seen, faults, stop = {}, [], threading.Event()
+    lock = threading.Lock()
+
+    def at_work(port):
+        try:
+            while not stop.is_set():
+                try:
+                    look(port)
+                except poplib.error_proto as error:
+                    # Each server lets one session of its own in; the other's may be at work.
+                    if b"IN-USE" not in error.args[0]:
+                        raise
+        except Exception as error:  # the thread's end is the check's
+            faults.append(f"port {port}: {error!r}")
+
+    def look(port):
+        with pop3(site, port, user) as box:
+            for line in box.uidl()[1]:
+                number, uid = line.decode().split()
+                try:
+                    head = b"\r\n".join(box.top(int(number), 0)[1])
+                except poplib.error_proto:
+                    continue  # the other deleted it meanwhile
+                name = re.search(rb"Subject: (\S+)", head).group(1)
+                with lock:
+                    if seen.setdefault(name, uid) != uid:
+                        faults.append(f"{name} was {seen[name]} and is {uid}")
+                if random.random() < 0.1:
+                    with contextlib.suppress(poplib.error_proto):
+                        box.dele(int(number))
+
+    with dovecot(site) as port:
+        workers = [threading.Thread(target=at_work, args=(p,)) for p in (site.ports["pop3"], port)]
+        for worker in workers:
+            worker.start()
+        for number in range(300):
+            site.send(user, letter(f"m{number}"))
+        stop.set()
+        for worker in workers:
+            worker.join()
+        expect(not faults, *faults[:3])
+        ones, others = uidls(site, site.ports["pop3"], user), uidls(site, port, user)
+        same("UIDL", ones, others)
+    expect(len(seen) > 50, "only", len(seen), "messages were seen")
+    expect(len(set(seen.values())) == len(seen), "two messages bore one unique-id")
