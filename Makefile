@@ -31,9 +31,8 @@ all: tools
 run: all
 	scripts/class run target/site
 
-# Every test. The programs they start are built first, all of them.
+# Every test.
 check: tools
-	$(CARGO) build --bins $(FEATURES)
 	$(CARGO) test $(FEATURES)
 
 # Style: what .ci/run asks for beside the tests.

@@ -20,7 +20,7 @@ fn place() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn letter(body: &[u8]) -> Letter<'_> {
-    Letter { head: b"Return-Path: <a@example.test>\n", body: Body::Octets(body) }
+    Letter { sender: "", head: b"Return-Path: <a@example.test>\n", body: Body::Octets(body) }
 }
 
 fn prepare(maildir: &Path, letter: &Letter) -> Result<Prepared, Error> {
@@ -81,8 +81,11 @@ fn a_letter_is_its_owners_alone_and_tells_its_sizes() {
     let (_place, maildir) = place();
     let file = tempfile::tempfile().unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"From: a\n\nin a file", 0).unwrap();
-    let in_file =
-        Letter { head: b"X: y\n", body: Body::File { file: &file, octets: 18, lines: 2 } };
+    let in_file = Letter {
+        sender: "",
+        head: b"X: y\n",
+        body: Body::File { file: &file, octets: 18, lines: 2 },
+    };
     let two = [letter(b"Subject: x\n\nhello\n"), in_file];
     let prepared = two.iter().map(|letter| prepare(&maildir, letter).unwrap()).collect();
     assert_eq!(names(&maildir, "tmp").len(), 2);
@@ -424,4 +427,59 @@ fn a_full_disk_is_told_and_can_be_emptied() {
     });
     std::process::Command::new("umount").arg(&disk).status().unwrap();
     assert!(outcome.is_ok());
+}
+
+/// The directories last changed a while ago, as far as anybody can tell.
+fn age(maildir: &Path) {
+    for place in ["new", "cur"] {
+        let directory = fs::File::open(maildir.join(place)).unwrap();
+        directory.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+    }
+}
+
+#[test]
+fn a_box_that_did_not_change_is_not_listed_again_and_one_that_did_is() {
+    let (_place, maildir) = place();
+    for body in [&b"one\n"[..], b"two\n", b"three\n"] {
+        deliver(&maildir, body);
+    }
+    let first = unique_ids(&Mailbox::open(&maildir).unwrap());
+    assert!(!maildir.join("buzon-stamp").exists(), "it has just changed");
+    age(&maildir);
+    assert_eq!(unique_ids(&Mailbox::open(&maildir).unwrap()), first);
+    assert!(maildir.join("buzon-stamp").exists());
+
+    // What the list says is what is there, whatever flags the files have in their names.
+    let flagged = names(&maildir, "new").remove(1);
+    let renamed = format!("{flagged}:2,F");
+    fs::rename(maildir.join("new").join(&flagged), maildir.join("cur").join(&renamed)).unwrap();
+    Mailbox::open(&maildir).unwrap();
+    age(&maildir);
+    Mailbox::open(&maildir).unwrap();
+    let mut mailbox = Mailbox::open(&maildir).unwrap();
+    assert_eq!(unique_ids(&mailbox), first);
+    let bodies: Vec<String> = (0..3).map(|index| read(&mut mailbox, index)).collect();
+    let ends: Vec<_> = bodies.iter().map(|body| body.lines().last().unwrap()).collect();
+    assert_eq!(ends, ["one", "two", "three"]);
+    mailbox.mark_seen(&[1]).unwrap();
+    assert_eq!(names(&maildir, "cur"), [format!("{flagged}:2,FS")]);
+    mailbox.remove(&[0]).unwrap();
+    assert_eq!(unique_ids(&Mailbox::open(&maildir).unwrap()), first[1..]);
+
+    // Every change is seen at once.
+    age(&maildir);
+    Mailbox::open(&maildir).unwrap();
+    deliver(&maildir, b"four\n");
+    assert_eq!(Mailbox::open(&maildir).unwrap().messages().len(), 3);
+    age(&maildir);
+    Mailbox::open(&maildir).unwrap();
+    fs::remove_file(maildir.join("cur").join(format!("{flagged}:2,FS"))).unwrap();
+    assert_eq!(Mailbox::open(&maildir).unwrap().messages().len(), 2);
+
+    // And one that is no stamp is none.
+    age(&maildir);
+    for stamp in ["", "1 2 3\n", "\0\0\0"] {
+        fs::write(maildir.join("buzon-stamp"), stamp).unwrap();
+        assert_eq!(Mailbox::open(&maildir).unwrap().messages().len(), 2);
+    }
 }

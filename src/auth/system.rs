@@ -14,6 +14,9 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
+/// The uid that stands for those who own nothing.
+const NOBODY: u32 = 65_534;
+
 /// The user who is the account of this name.
 pub(super) fn find(site: &Site, name: &str) -> Result<Option<User>, Error> {
     if !site.system_users || valid_name(name).is_err() {
@@ -58,8 +61,8 @@ pub(super) fn account(
         let first = site.first_uid;
         return Err(Error::NotServed(format!("{what} has uid {uid}, first_uid is {first}")));
     }
-    if gid == 0 {
-        return Err(Error::NotServed(format!("{what} has gid 0, root's; first_uid")));
+    if gid == 0 || uid == NOBODY {
+        return Err(Error::NotServed(format!("{what} has uid {uid} and gid {gid}, nobody's mail")));
     }
     let groups = groups().map_err(|error| failed(what, &error))?;
     // Without that group a mailbox needs none; `faults` tells.
@@ -87,14 +90,18 @@ pub(super) fn password(name: &str) -> Result<Option<String>, Error> {
 /// What most accounts' passwords cost to compare: how many have such a one, and one of them.
 pub(super) type Usual = Option<(usize, String)>;
 
-/// The usual password, for names that nobody has.
+/// What nobody's password comes to, at the cost that passwd(1) gives new ones.
+const NOBODYS: &str = "{CRYPT}$y$j9T$F5Jx5fExrKuPp53xLKQ..1$";
+
+/// The usual password, for names that nobody has; passwords may also be elsewhere than in
+/// shadow(5).
 pub(super) fn usual(site: &Site, live: &Live) -> Usual {
     if !site.system_users {
         return None;
     }
     let shadow = live.shadow.get(Path::new(accounts::SHADOW), limits::TABLE_FILE, most, |_| ());
-    let usual: &Usual = &*shadow.ok().flatten()?;
-    usual.clone()
+    let usual = shadow.ok().flatten().and_then(|usual| (*usual).clone());
+    usual.or_else(|| Some((0, NOBODYS.into())))
 }
 
 fn most(text: &str) -> Usual {

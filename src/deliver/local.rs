@@ -69,8 +69,8 @@ pub fn local(letter: &Letter, recipients: &[Recipient], wait: Duration) -> Resul
         let copy = prepare(letter, recipient, began + wait)?;
         prepared.push(Copy { user: &recipient.user, prepared: Some(copy) });
     }
-    prepared.iter_mut().try_for_each(|copy| copy.step(store::Prepared::show))?;
-    prepared.iter_mut().try_for_each(|copy| copy.step(store::Prepared::settle))
+    prepared.iter_mut().try_for_each(Copy::show)?;
+    prepared.iter_mut().try_for_each(Copy::settle)
 }
 
 /// A copy on its way, and whose it is: dropping it takes it away, by the owner's hand.
@@ -80,20 +80,27 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    fn step(
-        &mut self,
-        step: fn(&mut store::Prepared) -> Result<(), store::Error>,
-    ) -> Result<(), Failure> {
+    fn show(&mut self) -> Result<(), Failure> {
         let _owner = owner(self.user)?;
-        let done = self.prepared.as_mut().map_or(Ok(()), step);
-        done.map_err(|error| Failure::of(self.user, error))
+        let shown = self.prepared.as_mut().map_or(Ok(()), store::Prepared::show);
+        shown.map_err(|error| Failure::of(self.user, error))
+    }
+
+    fn settle(&mut self) -> Result<(), Failure> {
+        let _owner = owner(self.user)?;
+        let settled = self.prepared.as_mut().map_or(Ok(()), store::Prepared::settle);
+        settled.map_err(|error| Failure::of(self.user, error))?;
+        self.prepared = None;
+        Ok(())
     }
 }
 
 impl Drop for Copy<'_> {
     fn drop(&mut self) {
-        let _owner = owner(self.user);
-        self.prepared = None;
+        if self.prepared.is_some() {
+            let _owner = owner(self.user);
+            self.prepared = None;
+        }
     }
 }
 
@@ -144,7 +151,8 @@ fn prepare(
         Content::File { file, octets, lines } => store::Body::File { file, octets, lines },
     };
     let _owner = owner(user)?;
-    let letter = store::Letter { head: head.as_bytes(), body };
+    let sender = letter.reverse_path.map_or(String::new(), ToString::to_string);
+    let letter = store::Letter { sender: &sender, head: head.as_bytes(), body };
     store::prepare(&user.mailbox, &letter, deadline).map_err(|error| Failure::of(user, error))
 }
 

@@ -50,8 +50,10 @@ pub struct Conn {
     stream: Option<Stream>,
     peer: Option<SocketAddr>,
     local: Option<SocketAddr>,
+    /// Read octets lie in `input[next..end]`; the rest is room.
     input: Vec<u8>,
     next: usize,
+    end: usize,
     output: Vec<u8>,
     stop: Arc<OwnedFd>,
     acceptor: Option<Acceptor>,
@@ -71,6 +73,7 @@ impl Conn {
             local,
             input: Vec::new(),
             next: 0,
+            end: 0,
             output: Vec::new(),
             stop,
             acceptor,
@@ -100,7 +103,7 @@ impl Conn {
 
     /// Whether the client sent more than we have answered.
     pub fn has_input(&self) -> bool {
-        self.next < self.input.len()
+        self.next < self.end
     }
 
     /// The next line. Waits at most `timeout` for all of it.
@@ -109,7 +112,7 @@ impl Conn {
         let mut searched = 0;
         let mut too_long = false;
         loop {
-            let unread = &self.input[self.next..];
+            let unread = &self.input[self.next..self.end];
             if let Some(at) = memchr(b'\n', &unread[searched..]).map(|at| at + searched) {
                 let crlf = at > 0 && unread[at - 1] == b'\r';
                 let text = &unread[..at - usize::from(crlf)];
@@ -126,7 +129,7 @@ impl Conn {
                 self.consume(searched);
                 searched = 0;
             }
-            self.fill(deadline, true)?;
+            self.fill(deadline, true, limits::READ_BUFFER)?;
         }
     }
 
@@ -134,18 +137,16 @@ impl Conn {
     /// What the caller took is told by `consume`. A stop of ours does not interrupt.
     pub fn read_text(&mut self, timeout: Duration) -> Result<&[u8], Hangup> {
         if !self.has_input() {
-            self.input.reserve(limits::TEXT_BUFFER);
-            self.fill(Instant::now() + timeout, false)?;
+            self.fill(Instant::now() + timeout, false, limits::TEXT_BUFFER)?;
         }
-        Ok(&self.input[self.next..])
+        Ok(&self.input[self.next..self.end])
     }
 
     /// Marks octets as taken.
     pub fn consume(&mut self, octets: usize) {
         self.next += octets;
-        if self.next == self.input.len() {
-            self.input.clear();
-            self.next = 0;
+        if self.next == self.end {
+            (self.next, self.end) = (0, 0);
         }
     }
 
@@ -177,9 +178,9 @@ impl Conn {
     /// those octets is returned, as they are somebody's mistake or somebody's attack.
     pub fn start_tls(&mut self) -> Result<usize, Hangup> {
         self.flush()?;
-        let ahead = self.input.len() - self.next;
+        let ahead = self.end - self.next;
         self.input = Vec::new();
-        self.next = 0;
+        (self.next, self.end) = (0, 0);
         let (Some(stream), Some(acceptor)) = (self.stream.take(), &self.acceptor) else {
             return Err(Hangup::Lost);
         };
@@ -216,9 +217,9 @@ impl Conn {
         {}
     }
 
-    /// Reads once. Before waiting, everything is written: nothing more to read means that the
-    /// client waits for us.
-    fn fill(&mut self, deadline: Instant, stoppable: bool) -> Result<(), Hangup> {
+    /// Reads once, at least `room` octets if they are there. Before waiting, everything is written:
+    /// nothing more to read means that the client waits for us.
+    fn fill(&mut self, deadline: Instant, stoppable: bool, room: usize) -> Result<(), Hangup> {
         let pending = self.stream.as_ref().is_some_and(Stream::has_pending);
         if !pending {
             if !self.output.is_empty() {
@@ -227,24 +228,21 @@ impl Conn {
             self.wait(deadline, stoppable)?;
         }
         let Some(stream) = &mut self.stream else { return Err(Hangup::Lost) };
-        if self.next > 0 {
-            self.input.drain(..self.next);
-            self.next = 0;
+        self.input.copy_within(self.next..self.end, 0);
+        (self.next, self.end) = (0, self.end - self.next);
+        if self.input.len() < self.end + room {
+            self.input.resize(self.end + room, 0);
         }
-        let old = self.input.len();
-        let room = (self.input.capacity() - old).max(limits::READ_BUFFER);
-        self.input.resize(old + room, 0);
-        let read = loop {
-            match stream.read(&mut self.input[old..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => break other,
+        loop {
+            match stream.read(&mut self.input[self.end..]) {
+                Ok(0) => return Err(Hangup::Lost),
+                Ok(read) => {
+                    self.end += read;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(why(&error)),
             }
-        };
-        self.input.truncate(old + *read.as_ref().unwrap_or(&0));
-        match read {
-            Ok(0) => Err(Hangup::Lost),
-            Ok(_) => Ok(()),
-            Err(error) => Err(why(&error)),
         }
     }
 
@@ -255,7 +253,9 @@ impl Conn {
         let mut ready = poll::readable(fds, Some(left.min(IDLE)));
         if matches!(ready, Ok([false, false])) {
             self.output = Vec::new();
-            self.input.shrink_to_fit();
+            if !self.has_input() {
+                self.input = Vec::new();
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             ready = poll::readable(fds, Some(left));
         }

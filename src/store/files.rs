@@ -47,6 +47,14 @@ impl Files {
         Ok(files)
     }
 
+    /// Files that are known to be there, in this order, by their bases alone. Their names are
+    /// learned when the first of them is wanted.
+    pub fn of_bases<'a>(bases: impl Iterator<Item = &'a [u8]>) -> Files {
+        let mut files = Files::default();
+        bases.for_each(|base| files.add(base, false, 0));
+        files
+    }
+
     fn take(&mut self, name: &[u8], kind: Kind, is_new: bool) {
         let is_strange = name.starts_with(b".") || memchr::memchr2(b'\n', b'\r', name).is_some();
         if kind == Kind::File && !is_strange {

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 
 use super::files::{Files, LOOKS};
 use super::maildir::{Maildir, Places, was_quiet};
+use super::stamp::Stamp;
 use super::uidlist::{self, Draft, Line, Uidlist};
 use super::{Error, dotlock, name, wire};
 
@@ -57,8 +58,17 @@ pub struct Entry {
 impl Scan {
     /// Lists the box, gives UIDs to newcomers, and writes what is new into the list.
     pub fn run(maildir: &Maildir, places: &Places) -> Result<Scan, Error> {
+        if let Some(scan) = Scan::unchanged(maildir, places)? {
+            return Ok(scan);
+        }
+        let before = places.stamp()?;
         let mut scan = Scan::look(maildir, places, None)?;
         if !scan.has_news() {
+            if let Some(list) = scan.list.stat.filter(|_| scan.lost() == 0)
+                && let Some(stamp) = Stamp::now(places, before, &list)?
+            {
+                stamp.leave(&maildir.root);
+            }
             return Ok(scan);
         }
         // Only now, when all sizes are counted, which may have taken a while.
@@ -73,6 +83,27 @@ impl Scan {
             Err(Error::Full(_)) if scan.list.validity > 0 => Ok(scan),
             recorded => recorded.map(|()| scan),
         }
+    }
+
+    /// The box as the list tells, where nothing has changed since somebody looked.
+    fn unchanged(maildir: &Maildir, places: &Places) -> io::Result<Option<Scan>> {
+        let list = Uidlist::read(&maildir.root)?;
+        let Some(stat) = list.stat.filter(|_| list.can_grow()) else { return Ok(None) };
+        if !Stamp::is_left(&maildir.root, places, &stat)? {
+            return Ok(None);
+        }
+        let files = Files::of_bases(list.lines.iter().map(|line| list.name(*line)));
+        let lines = 0..list.lines.len();
+        if files.len() != lines.len() {
+            return Ok(None);
+        }
+        let size = |line: &Line| {
+            name::wire_octets(list.name(*line)).or_else(|| list.wire_octets(*line)).map(Size::Known)
+        };
+        let Some(sizes) = list.lines.iter().map(size).collect() else { return Ok(None) };
+        let all: Vec<Option<usize>> = lines.map(Some).collect();
+        let newcomers = Vec::new();
+        Ok(Some(Scan { files, sizes, line_of: all.clone(), file_of: all, newcomers, list }))
     }
 
     /// Looks at the box. What an earlier look has counted is taken from there.

@@ -52,7 +52,8 @@ pub struct Uidlist {
     others: Vec<u8>,
     /// Whether a new line may be appended.
     is_whole: bool,
-    stat: Option<Stat>,
+    /// The file it was read from.
+    pub stat: Option<Stat>,
 }
 
 impl Uidlist {
