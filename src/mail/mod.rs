@@ -20,7 +20,7 @@ mod tree; // RFC 2046 §5: the parts of a message
 pub use address::{Fault, Mailbox, domain, forward_path, reverse_path};
 pub use addresses::{Address, addresses};
 pub use binary::ToText;
-pub use date::date;
+pub use date::{asctime, date};
 pub use entity::{Disposition, Entity};
 pub use envelope::Envelope;
 pub use fields::{Field, Fields, field, fields, unfold};
