@@ -11,7 +11,7 @@ use crate::sys::poll;
 use memchr::memchr;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,17 @@ pub enum Hangup {
     Silent,
     /// We are about to stop.
     Stopping,
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The client said something, or went.
+    ByClient,
+    /// What was waited for beside the client.
+    ByOther,
+    /// Nothing did.
+    ByTime,
 }
 
 /// A line as it came in.
@@ -130,6 +141,28 @@ impl Conn {
                 searched = 0;
             }
             self.fill(deadline, true, limits::READ_BUFFER)?;
+        }
+    }
+
+    /// Waits for the client, or for something else to become readable. Before waiting, everything
+    /// is written.
+    pub fn wait_beside(
+        &mut self,
+        other: Option<BorrowedFd>,
+        timeout: Duration,
+    ) -> Result<Woken, Hangup> {
+        self.flush()?;
+        if self.has_input() || self.stream.as_ref().is_some_and(Stream::has_pending) {
+            return Ok(Woken::ByClient);
+        }
+        self.give_back();
+        let Some(stream) = &self.stream else { return Err(Hangup::Lost) };
+        let fds = [stream.fd(), self.stop.as_fd(), other.unwrap_or(stream.fd())];
+        match poll::readable(fds, Some(timeout)).map_err(|_| Hangup::Lost)? {
+            [_, true, _] => Err(Hangup::Stopping),
+            [true, ..] => Ok(Woken::ByClient),
+            [_, _, true] if other.is_some() => Ok(Woken::ByOther),
+            _ => Ok(Woken::ByTime),
         }
     }
 
@@ -246,16 +279,21 @@ impl Conn {
         }
     }
 
+    /// An idle connection holds no buffer.
+    fn give_back(&mut self) {
+        self.output = Vec::new();
+        if !self.has_input() {
+            self.input = Vec::new();
+        }
+    }
+
     fn wait(&mut self, deadline: Instant, stoppable: bool) -> Result<(), Hangup> {
         let Some(stream) = &self.stream else { return Err(Hangup::Lost) };
         let fds = if stoppable { [stream.fd(), self.stop.as_fd()] } else { [stream.fd(); 2] };
         let left = deadline.saturating_duration_since(Instant::now());
         let mut ready = poll::readable(fds, Some(left.min(IDLE)));
         if matches!(ready, Ok([false, false])) {
-            self.output = Vec::new();
-            if !self.has_input() {
-                self.input = Vec::new();
-            }
+            self.give_back();
             let left = deadline.saturating_duration_since(Instant::now());
             ready = poll::readable(fds, Some(left));
         }

@@ -14,7 +14,7 @@ mod table; // how many connections there are
 mod tls; // certificates, SNI, the server's side of the handshake
 mod transcript; // a session as it happens, for a person to read
 
-pub use conn::{Conn, Hangup, Line};
+pub use conn::{Conn, Hangup, Line, Woken};
 pub use daemon::{Daemon, Session};
 pub use table::Full;
 pub use tls::{Acceptor, TlsInfo};

@@ -1,0 +1,138 @@
+//! APPEND: RFC 3501 §6.3.11; several messages in one command, all or none: RFC 3502.
+//!
+//! A message streams into the spool, never more of it in memory than a letter that comes by SMTP.
+//! The store keeps lines: CRLF becomes LF, and binary parts become base64 (RFC 3030 §3).
+
+use super::command::{Mailbox, Message, append};
+use super::flag::Flag;
+use super::mailbox::{SYSTEM, folder_status};
+use super::response::{Code, Status};
+use super::session::{Account, Imapd, Outcome, State};
+use crate::mail::ToText;
+use crate::net::Hangup;
+use crate::queue::{Content, Spool};
+use crate::store::{Appending, Body, Flags, Letter};
+use std::io;
+
+impl Imapd<'_> {
+    /// RFC 3501 §6.3.11. A refusal before the octets are asked for saves the client the trouble.
+    pub(super) fn append(
+        &mut self,
+        mailbox: &Mailbox,
+        first: Message,
+        state: &mut State,
+    ) -> Result<Outcome, Hangup> {
+        let utf8 = self.speaks_utf8();
+        let place = mailbox.name(utf8).and_then(|name| {
+            let account = state.account().ok_or_else(|| Status::bad("Log in first"))?;
+            match account.folders.exists(&name).map_err(folder_status)? {
+                true => Ok(name),
+                false => {
+                    let text = "There is no such mailbox; CREATE it first";
+                    Err(Status::no(Code::TryCreate, text).by("RFC 3501 §6.3.11"))
+                }
+            }
+        });
+        let mut refusal = place.as_ref().err().cloned();
+        let name = place.unwrap_or_default();
+        let mut message = first;
+        let mut prepared = Vec::new();
+        loop {
+            if let Err(status) = self.fits(&message) {
+                refusal.get_or_insert(status);
+            }
+            if message.literal.sync {
+                if let Some(status) = refusal {
+                    return Ok(Err(status));
+                }
+                self.go_on("Go on", state);
+            }
+            let spool = self.message(message.literal.octets)?;
+            if let (None, Some(account)) = (&refusal, state.account()) {
+                match self.prepare(&name, &message, spool, account) {
+                    Ok(one) => prepared.push(one),
+                    Err(status) => refusal = Some(status),
+                }
+            }
+            let line = self.line()?;
+            match append::next(&line, &message) {
+                Ok(Some(next)) => message = next,
+                Ok(None) => break,
+                Err(_) => return Ok(Err(Status::bad("Behind a message comes another, or nothing"))),
+            }
+        }
+        if let Some(status) = refusal {
+            return Ok(Err(status));
+        }
+        let Some(account) = state.account() else { return Ok(Err(Status::bad("Log in first"))) };
+        Ok(match account.folders.commit_append(prepared) {
+            Ok((validity, uids)) => {
+                Ok(Status::ok("Appended").with(Code::AppendUid(validity, uids)))
+            }
+            Err(error) => Err(folder_status(error)),
+        })
+    }
+
+    fn fits(&self, message: &Message) -> Result<(), Status> {
+        if message.utf8 && !self.utf8 {
+            return Err(Status::bad("ENABLE UTF8=ACCEPT first").by("RFC 6855 §4"));
+        }
+        if message.literal.octets > self.site.message_size {
+            let text = format!("A message may have {} octets", self.site.message_size);
+            return Err(Status::no(Code::TooBig, text).by("RFC 7889 §4"));
+        }
+        Ok(())
+    }
+
+    /// Reads a message into the spool; what is too large for it is read all the same.
+    fn message(&mut self, octets: u64) -> Result<io::Result<Spool>, Hangup> {
+        let mut spool = Spool::new(self.site.spool.clone());
+        let mut lines = ToText::new();
+        let (mut broken, limit) = (None, self.site.message_size);
+        self.read_octets(octets, |piece| {
+            if octets <= limit && broken.is_none() {
+                lines.feed(piece, spool.room());
+                broken = spool.settle().err();
+            }
+        })?;
+        lines.end(spool.room());
+        Ok(broken.map_or(Ok(spool), Err))
+    }
+
+    /// Writes a message where nobody sees it yet.
+    fn prepare(
+        &self,
+        name: &str,
+        message: &Message,
+        spool: io::Result<Spool>,
+        account: &mut Account,
+    ) -> Result<Appending, Status> {
+        let spooled = |error: io::Error| {
+            Status::no(Code::Unavailable, "The message could not be held, try again later")
+                .because(format!("spool: {error}"))
+        };
+        let mut spool = spool.map_err(spooled)?;
+        let body = match spool.content().map_err(spooled)? {
+            Content::Memory(octets) => Body::Octets(octets),
+            Content::File { file, octets, lines } => Body::File { file, octets, lines },
+        };
+        let (flags, keywords) = marks(&message.flags);
+        let date = message.date.map(|date| date.timestamp());
+        let letter = Letter { sender: "", head: b"", body };
+        account.folders.prepare_append(name, &letter, flags, &keywords, date).map_err(folder_status)
+    }
+}
+
+fn marks(named: &[Flag]) -> (Flags, Vec<String>) {
+    let (mut flags, mut keywords) = (Flags::NONE, Vec::new());
+    for flag in named {
+        match flag {
+            Flag::Keyword(name) => keywords.push(name.clone()),
+            system => SYSTEM
+                .iter()
+                .filter(|(_, known)| known == system)
+                .for_each(|(bit, _)| flags |= *bit),
+        }
+    }
+    (flags, keywords)
+}

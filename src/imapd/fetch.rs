@@ -1,0 +1,419 @@
+//! FETCH: RFC 3501 §6.4.5, RFC 9051 §6.4.5, RFC 3516 (BINARY).
+//!
+//! A message is read at most once for all items, and not at all where its name, the list of UIDs or
+//! the cache know what is asked for. A whole message streams; of the others never more than one is
+//! in memory.
+
+use super::command::{Item, Partial, Section, SectionText};
+use super::fetched::Fetched;
+use super::flag::Flag;
+use super::mailbox::{flags_of, store_status};
+use super::response::{Code, Status};
+use super::session::{Imapd, Open, Outcome};
+use super::set::Written;
+use super::structure::{self, Form};
+use super::write;
+use crate::mail::{Coding, Decoded, Envelope, Side, Tree, wire_octets};
+use crate::net::Hangup;
+use crate::store::{self, Change, Flags};
+use chrono::{DateTime, Local};
+use std::ops::Range;
+
+/// A message taken apart, once something wants it.
+struct Apart {
+    octets: Vec<u8>,
+    tree: Tree,
+}
+
+/// Why a message cannot be told of.
+enum Trouble {
+    /// Another program took it away (RFC 2180 §4.1.2).
+    Gone,
+    /// RFC 3516 §4.3.
+    UnknownCte,
+    Store(store::Error),
+    Hangup(Hangup),
+}
+
+impl From<store::Error> for Trouble {
+    fn from(error: store::Error) -> Trouble {
+        match &error {
+            store::Error::Unavailable(io) if io.kind() == std::io::ErrorKind::NotFound => {
+                Trouble::Gone
+            }
+            _ => Trouble::Store(error),
+        }
+    }
+}
+
+impl Imapd<'_> {
+    /// RFC 3501 §6.4.5.
+    pub(super) fn fetch(
+        &mut self,
+        uid: bool,
+        set: &Written,
+        items: &[Item],
+        open: &mut Open,
+    ) -> Result<Outcome, Hangup> {
+        let indices = match open.indices(set, uid) {
+            Ok(indices) => indices,
+            Err(status) => return Ok(Err(status)),
+        };
+        let mut items = items.to_vec();
+        if uid && !items.contains(&Item::Uid) {
+            items.insert(0, Item::Uid);
+        }
+        let seen = match self.mark_seen(&items, &indices, open) {
+            Ok(seen) => seen,
+            Err(error) => return Ok(Err(store_status(error))),
+        };
+        let keywords = open.keywords();
+        let mut refusal = None;
+        for index in indices {
+            let was_marked = seen.binary_search(&index).is_ok();
+            match self.one(index, &items, was_marked, &keywords, open) {
+                Ok(()) => self.conn.flush_full()?,
+                Err(Trouble::Gone) => {
+                    let status = Status::no(Code::ExpungeIssued, "Some of these messages are gone");
+                    refusal = Some(status.by("RFC 2180 §4.1.2"));
+                }
+                Err(Trouble::UnknownCte) => {
+                    let text = "A part is encoded in a way that nobody knows";
+                    refusal = Some(Status::no(Code::UnknownCte, text).by("RFC 3516 §4.3"));
+                }
+                Err(Trouble::Store(error)) => return Ok(Err(store_status(error))),
+                Err(Trouble::Hangup(hangup)) => return Err(hangup),
+            }
+        }
+        Ok(refusal.map_or(Ok(Status::ok("Fetched")), Err))
+    }
+
+    /// What is read is seen (RFC 3501 §2.3.2), unless the client peeks. The indices that were not.
+    fn mark_seen(
+        &mut self,
+        items: &[Item],
+        indices: &[u32],
+        open: &mut Open,
+    ) -> Result<Vec<u32>, store::Error> {
+        if open.read_only || !items.iter().any(Item::sets_seen) {
+            return Ok(Vec::new());
+        }
+        open.mailbox.store(indices, Change::Add, Flags::SEEN, 0)
+    }
+
+    /// One FETCH response. On trouble nothing of it is said.
+    fn one(
+        &mut self,
+        index: u32,
+        items: &[Item],
+        was_marked: bool,
+        keywords: &[Flag],
+        open: &mut Open,
+    ) -> Result<(), Trouble> {
+        let at = index as usize;
+        if open.mailbox.messages()[at].is_gone() {
+            return Err(Trouble::Gone);
+        }
+        let rev2 = self.rev2;
+        let start = self.conn.output().len();
+        let mut fetched = Fetched::open(self.conn.output(), index + 1);
+        let mut apart = None;
+        for item in items {
+            if let Err(trouble) = self.item(item, at, &mut fetched, &mut apart, keywords, open) {
+                // Careful: what was streamed cannot be taken back; nothing streams before trouble
+                // can be known.
+                self.conn.output().truncate(start);
+                return Err(trouble);
+            }
+        }
+        if was_marked && !items.contains(&Item::Flags) {
+            let message = &open.mailbox.messages()[at];
+            fetched.flags(self.conn.output(), flags_of(message, keywords, rev2));
+        }
+        fetched.close(self.conn.output());
+        Ok(())
+    }
+
+    fn item(
+        &mut self,
+        item: &Item,
+        at: usize,
+        fetched: &mut Fetched,
+        apart: &mut Option<Apart>,
+        keywords: &[Flag],
+        open: &mut Open,
+    ) -> Result<(), Trouble> {
+        let (rev2, utf8) = (self.rev2, self.speaks_utf8());
+        let message = open.mailbox.messages()[at];
+        match item {
+            Item::Uid => fetched.uid(self.conn.output(), message.uid),
+            Item::Flags => fetched.flags(self.conn.output(), flags_of(&message, keywords, rev2)),
+            Item::InternalDate => {
+                let date = DateTime::from_timestamp(open.mailbox.date(at)?, 0).unwrap_or_default();
+                let local = date.with_timezone(&Local).fixed_offset();
+                fetched.internal_date(self.conn.output(), local);
+            }
+            Item::Rfc822Size => fetched.size(self.conn.output(), open.mailbox.octets(at)?),
+            Item::Envelope | Item::Body | Item::BodyStructure => {
+                let described = describe(at, apart, utf8, open)?;
+                let (name, value) = match item {
+                    Item::Envelope => ("ENVELOPE", described.part(0)),
+                    Item::Body => ("BODY", described.part(1)),
+                    _ => ("BODYSTRUCTURE", described.part(2)),
+                };
+                fetched.item(self.conn.output(), name);
+                self.conn.output().extend_from_slice(value);
+            }
+            Item::Rfc822 => self.whole("RFC822", at, fetched, open)?,
+            Item::Rfc822Header => self.ranges("RFC822.HEADER", Side::Header, at, fetched, apart, open)?,
+            Item::Rfc822Text => self.ranges("RFC822.TEXT", Side::Text, at, fetched, apart, open)?,
+            Item::Section { section, partial: None, .. } if *section == Section::default() => {
+                self.whole("BODY[]", at, fetched, open)?;
+            }
+            Item::Section { section, partial, .. } => {
+                self.section(section, *partial, at, fetched, apart, open)?;
+            }
+            Item::Binary { part, partial, .. } => {
+                let decoded = decoded(part, at, apart, open)?;
+                let (origin, octets) = slice(decoded.as_deref(), *partial);
+                let nul = octets.is_some_and(|octets| memchr::memchr(0, octets).is_some());
+                let length = octets.map(|octets| octets.len() as u64);
+                fetched.binary(self.conn.output(), part, origin, length, nul);
+                self.conn.output().extend_from_slice(octets.unwrap_or_default());
+            }
+            Item::BinarySize(part) => {
+                let octets = decoded(part, at, apart, open)?.map_or(0, |decoded| decoded.len());
+                fetched.binary_size(self.conn.output(), part, octets as u64);
+            }
+        }
+        Ok(())
+    }
+
+    /// A whole message, as the store hands it out: announced, then streamed.
+    fn whole(
+        &mut self,
+        name: &str,
+        at: usize,
+        fetched: &mut Fetched,
+        open: &mut Open,
+    ) -> Result<(), Trouble> {
+        let octets = open.mailbox.octets(at)?;
+        let mut wire = open.mailbox.read(at)?;
+        fetched.rfc822(self.conn.output(), name, octets);
+        let mut left = octets;
+        loop {
+            let chunk = wire.chunk().map_err(store::Error::from)?;
+            if chunk.is_empty() {
+                break;
+            }
+            // Careful: exactly what was announced, whatever another program does to the file.
+            let here = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
+            let out = self.conn.output();
+            let from = out.len();
+            out.extend_from_slice(&chunk[..here]);
+            write::no_nul(&mut out[from..]);
+            left -= here as u64;
+            self.conn.flush_full().map_err(Trouble::Hangup)?;
+        }
+        let out = self.conn.output();
+        out.resize(out.len() + usize::try_from(left).unwrap_or(0), b' ');
+        Ok(())
+    }
+
+    fn ranges(
+        &mut self,
+        name: &str,
+        side: Side,
+        at: usize,
+        fetched: &mut Fetched,
+        apart: &mut Option<Apart>,
+        open: &mut Open,
+    ) -> Result<(), Trouble> {
+        let apart = take_apart(at, apart, open)?;
+        let ranges = apart.tree.section(&apart.octets, &[], side).unwrap_or_default();
+        let length = ranges.iter().map(|range| wire_octets(&apart.octets, range)).sum();
+        fetched.rfc822(self.conn.output(), name, length);
+        for range in ranges {
+            unfold_lines(&apart.octets[range], self.conn.output());
+        }
+        Ok(())
+    }
+
+    fn section(
+        &mut self,
+        section: &Section,
+        partial: Option<Partial>,
+        at: usize,
+        fetched: &mut Fetched,
+        apart: &mut Option<Apart>,
+        open: &mut Open,
+    ) -> Result<(), Trouble> {
+        let apart = take_apart(at, apart, open)?;
+        let ranges = ranges_of(section, apart);
+        let Some(ranges) = ranges else {
+            fetched.section(self.conn.output(), section, partial.map(|p| p.offset), None);
+            return Ok(());
+        };
+        match partial {
+            None => {
+                let length = ranges.iter().map(|range| wire_octets(&apart.octets, range)).sum();
+                fetched.section(self.conn.output(), section, None, Some(length));
+                for range in ranges {
+                    unfold_lines(&apart.octets[range], self.conn.output());
+                }
+            }
+            Some(_) => {
+                let mut wire = Vec::new();
+                for range in ranges {
+                    unfold_lines(&apart.octets[range], &mut wire);
+                }
+                let (origin, octets) = slice(Some(&wire), partial);
+                let octets = octets.unwrap_or_default();
+                fetched.section(self.conn.output(), section, origin, Some(octets.len() as u64));
+                self.conn.output().extend_from_slice(octets);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ranges_of(section: &Section, apart: &Apart) -> Option<Vec<Range<usize>>> {
+    let names: Vec<&[u8]>;
+    let side = match &section.text {
+        SectionText::Whole => Side::Whole,
+        SectionText::Header => Side::Header,
+        SectionText::Text => Side::Text,
+        SectionText::Mime => Side::Mime,
+        SectionText::Fields(fields) | SectionText::FieldsNot(fields) => {
+            names = fields.iter().map(Vec::as_slice).collect();
+            let not = matches!(section.text, SectionText::FieldsNot(_));
+            Side::Fields { names: &names, not }
+        }
+    };
+    apart.tree.section(&apart.octets, &section.part, side)
+}
+
+/// Reads a message and takes it apart, once.
+fn take_apart<'a>(
+    at: usize,
+    apart: &'a mut Option<Apart>,
+    open: &mut Open,
+) -> Result<&'a Apart, Trouble> {
+    if apart.is_none() {
+        let octets = open.mailbox.raw(at)?;
+        let tree = Tree::new(&octets);
+        *apart = Some(Apart { octets, tree });
+    }
+    Ok(apart.as_ref().expect("it was just put there"))
+}
+
+/// RFC 3516 §4.2: a part without its transfer coding; without a number, the message.
+fn decoded(
+    part: &[u32],
+    at: usize,
+    apart: &mut Option<Apart>,
+    open: &mut Open,
+) -> Result<Option<Vec<u8>>, Trouble> {
+    let apart = take_apart(at, apart, open)?;
+    let Some(place) = apart.tree.find(part) else { return Ok(None) };
+    let mut wire = Vec::new();
+    if part.is_empty() {
+        unfold_lines(&apart.octets, &mut wire);
+        return Ok(Some(wire));
+    }
+    let encoding = apart.tree.entity(&apart.octets, place).encoding;
+    let coding = Coding::named(&encoding).ok_or(Trouble::UnknownCte)?;
+    let body = &apart.octets[apart.tree.parts()[place].body.clone()];
+    if coding == Coding::Identity {
+        unfold_lines(body, &mut wire);
+        return Ok(Some(wire));
+    }
+    Ok(Some(Decoded::new(body, coding).all()))
+}
+
+/// RFC 3501 §6.4.5: where the octets begin, if the client asked for some only, and they.
+fn slice(octets: Option<&[u8]>, partial: Option<Partial>) -> (Option<u64>, Option<&[u8]>) {
+    let (Some(partial), Some(octets)) = (partial, octets) else {
+        return (partial.map(|partial| partial.offset), octets);
+    };
+    let start = usize::try_from(partial.offset).map_or(octets.len(), |at| at.min(octets.len()));
+    let end = partial.offset.saturating_add(partial.octets);
+    let end = usize::try_from(end).map_or(octets.len(), |at| at.min(octets.len()));
+    (Some(partial.offset), Some(&octets[start..end]))
+}
+
+/// Lines as they go over the wire: what ends in LF alone gets its CR. NUL has no place in a literal.
+fn unfold_lines(text: &[u8], out: &mut Vec<u8>) {
+    let from = out.len();
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'\n', rest) {
+        out.extend_from_slice(&rest[..at]);
+        if rest[..at].last() != Some(&b'\r') {
+            out.push(b'\r');
+        }
+        out.push(b'\n');
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    write::no_nul(&mut out[from..]);
+}
+
+/// ENVELOPE, BODY and BODYSTRUCTURE as they are written: what the cache keeps of a message.
+struct Described(Vec<u8>);
+
+impl Described {
+    fn new(apart: &Apart, utf8: bool) -> Described {
+        let (message, tree) = (&apart.octets, &apart.tree);
+        let mut parts = [Vec::new(), Vec::new(), Vec::new()];
+        let header = tree.parts()[0].header.clone();
+        structure::envelope(&mut parts[0], &Envelope::new(message, header), utf8);
+        structure::body(&mut parts[1], message, tree, 0, Form { extended: false, utf8 });
+        structure::body(&mut parts[2], message, tree, 0, Form { extended: true, utf8 });
+        let mut all = Vec::new();
+        for part in &parts[..2] {
+            all.extend_from_slice(&(part.len() as u32).to_le_bytes());
+        }
+        parts.iter().for_each(|part| all.extend_from_slice(part));
+        Described(all)
+    }
+
+    /// What the cache gave back; `None` if that cannot be.
+    fn of(octets: Vec<u8>) -> Option<Described> {
+        let described = Described(octets);
+        let [first, second] = described.lengths()?;
+        (8 + first + second <= described.0.len()).then_some(described)
+    }
+
+    fn lengths(&self) -> Option<[usize; 2]> {
+        let length = |at: usize| -> Option<usize> {
+            let octets: [u8; 4] = self.0.get(at..at + 4)?.try_into().ok()?;
+            Some(u32::from_le_bytes(octets) as usize)
+        };
+        Some([length(0)?, length(4)?])
+    }
+
+    fn part(&self, which: usize) -> &[u8] {
+        let [first, second] = self.lengths().unwrap_or_default();
+        let ends = [8, 8 + first, 8 + first + second, self.0.len()];
+        &self.0[ends[which]..ends[which + 1]]
+    }
+}
+
+/// From the cache, or from the message, which the cache then learns.
+///
+/// Strings in UTF-8 are another text; clients that enabled them are few, and pay.
+fn describe(
+    at: usize,
+    apart: &mut Option<Apart>,
+    utf8: bool,
+    open: &mut Open,
+) -> Result<Described, Trouble> {
+    if !utf8 && let Some(described) = open.mailbox.cached(at).and_then(Described::of) {
+        return Ok(described);
+    }
+    let described = Described::new(take_apart(at, apart, open)?, utf8);
+    if !utf8 {
+        open.mailbox.remember(at, &described.0);
+    }
+    Ok(described)
+}

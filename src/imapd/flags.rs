@@ -1,0 +1,140 @@
+//! STORE (RFC 3501 §6.4.6), COPY (§6.4.7), MOVE (RFC 6851).
+
+use super::command::{How, Mailbox, Store};
+use super::fetched::Fetched;
+use super::flag::Flag;
+use super::mailbox::{SYSTEM, flags_of, folder_status, may_write, store_status};
+use super::response::{self, Code, Status};
+use super::session::{Account, Imapd, Open, Outcome};
+use super::set::Written;
+use crate::store::{Change, Copied, Flags, FolderError};
+
+/// Which step of COPY or MOVE.
+type Transfer = fn(&mut crate::store::Selected, &[u32], &str) -> Result<Copied, FolderError>;
+
+impl Imapd<'_> {
+    /// RFC 3501 §6.4.6.
+    pub(super) fn store(
+        &mut self,
+        uid: bool,
+        set: &Written,
+        store: &Store,
+        open: &mut Open,
+    ) -> Outcome {
+        may_write(open)?;
+        let indices = open.indices(set, uid)?;
+        let change = match store.how {
+            How::Replace => Change::Replace,
+            How::Add => Change::Add,
+            How::Remove => Change::Remove,
+        };
+        let (flags, keywords) = wanted(&store.flags, change, open)?;
+        open.mailbox.store(&indices, change, flags, keywords).map_err(store_status)?;
+        let (names, rev2) = (open.keywords(), self.rev2);
+        let mut gone = false;
+        for index in &indices {
+            let message = &open.mailbox.messages()[*index as usize];
+            gone |= message.is_gone();
+            if store.silent || message.is_gone() {
+                continue;
+            }
+            let out = self.conn.output();
+            let mut fetched = Fetched::open(out, index + 1);
+            if uid || rev2 {
+                fetched.uid(out, message.uid);
+            }
+            fetched.flags(out, flags_of(message, &names, rev2));
+            fetched.close(out);
+        }
+        match gone {
+            // RFC 2180 §4.2.1: what is gone cannot be marked.
+            true => Err(Status::no(Code::ExpungeIssued, "Some of these messages are gone")),
+            false => Ok(Status::ok("Stored")),
+        }
+    }
+
+    /// RFC 3501 §6.4.7.
+    pub(super) fn copy(
+        &mut self,
+        uid: bool,
+        set: &Written,
+        to: &Mailbox,
+        account: &mut Account,
+        open: &mut Open,
+    ) -> Outcome {
+        let copied = self.transfer((uid, set), to, (account, open), crate::store::Selected::copy)?;
+        Ok(match copied {
+            Some(code) => Status::ok("Copied").with(code),
+            None => Status::ok("There was nothing to copy"),
+        })
+    }
+
+    /// RFC 6851 §3.1: where the messages are now is told before they go from here.
+    pub(super) fn move_to(
+        &mut self,
+        uid: bool,
+        set: &Written,
+        to: &Mailbox,
+        account: &mut Account,
+        open: &mut Open,
+    ) -> Outcome {
+        may_write(open)?;
+        let step: Transfer = crate::store::Selected::move_to;
+        let Some(code) = self.transfer((uid, set), to, (account, open), step)? else {
+            return Ok(Status::ok("There was nothing to move"));
+        };
+        response::untagged(self.conn.output(), &Status::ok("Moved").with(code));
+        Ok(Status::ok("Moved"))
+    }
+
+    fn transfer(
+        &mut self,
+        (uid, set): (bool, &Written),
+        to: &Mailbox,
+        (account, open): (&mut Account, &mut Open),
+        step: Transfer,
+    ) -> Result<Option<Code>, Status> {
+        let indices = open.indices(set, uid)?;
+        let name = to.name(self.speaks_utf8())?;
+        if !account.folders.exists(&name).map_err(folder_status)? {
+            let text = "There is no such mailbox; CREATE it first";
+            return Err(Status::no(Code::TryCreate, text).by("RFC 3501 §6.4.7"));
+        }
+        if indices.is_empty() {
+            return Ok(None);
+        }
+        let (validity, uids) = step(&mut open.mailbox, &indices, &name).map_err(folder_status)?;
+        Ok((!uids.is_empty()).then_some(Code::CopyUid(validity, uids)))
+    }
+}
+
+/// What the client named, as the store has it. A keyword that is new gets its place.
+pub(super) fn wanted(
+    named: &[Flag],
+    change: Change,
+    open: &mut Open,
+) -> Result<(Flags, u32), Status> {
+    let (mut flags, mut keywords) = (Flags::NONE, 0);
+    for flag in named {
+        match flag {
+            Flag::Keyword(name) => {
+                let make = change != Change::Remove;
+                let bit = open.mailbox.keyword(name, make).map_err(store_status)?;
+                match bit {
+                    Some(bit) => keywords |= 1 << bit,
+                    None if make => {
+                        let text = "A mailbox has room for 26 keywords, and they are taken";
+                        return Err(Status::no(Code::Limit, text).by("RFC 5530 §3"));
+                    }
+                    None => {}
+                }
+            }
+            system => {
+                for (bit, _) in SYSTEM.iter().filter(|(_, known)| known == system) {
+                    flags |= *bit;
+                }
+            }
+        }
+    }
+    Ok((flags, keywords))
+}

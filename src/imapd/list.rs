@@ -1,0 +1,227 @@
+//! LIST (RFC 3501 §6.3.8; extended RFC 5258, RFC 5819, RFC 6154) and LSUB (RFC 3501 §6.3.9).
+
+use super::command::{List, Pattern};
+use super::data::{self, Listed};
+use super::folders::attribute;
+use super::mailbox::folder_status;
+use super::response::Status;
+use super::session::{Account, Imapd, Outcome};
+use crate::store::SpecialUse;
+use std::collections::BTreeMap;
+
+/// A name that may be listed.
+#[derive(Clone, Default)]
+struct Row {
+    exists: bool,
+    selectable: bool,
+    subscribed: bool,
+    special: Option<SpecialUse>,
+}
+
+/// Rows in the order of their names, INBOX first.
+type Rows = BTreeMap<(bool, String), Row>;
+
+impl Imapd<'_> {
+    /// RFC 3501 §6.3.8.
+    pub(super) fn list(&mut self, list: &List, account: &mut Account) -> Outcome {
+        let utf8 = self.speaks_utf8();
+        if !list.extended && list.patterns.iter().all(|pattern| pattern.text(utf8).is_empty()) {
+            // The empty pattern asks what divides levels.
+            let root = Listed {
+                attributes: &["\\Noselect"],
+                delimiter: Some('/'),
+                name: "",
+                ..Listed::default()
+            };
+            data::list(self.conn.output(), &root, utf8);
+            return Ok(Status::ok("That divides levels"));
+        }
+        let rows = rows(account)?;
+        let patterns: Vec<String> = list
+            .patterns
+            .iter()
+            .map(|pattern| list.reference.text(utf8) + &pattern.text(utf8))
+            .collect();
+        for ((_, name), row) in &rows {
+            if !patterns.iter().any(|pattern| matches(pattern, name)) {
+                continue;
+            }
+            let chosen = self.chosen(list, row);
+            let below = list.select.recursive_match
+                && rows.iter().any(|((_, other), row)| is_below(other, name) && self.chosen(list, row));
+            if chosen || below {
+                self.tell_row(list, name, row, &rows, below);
+                self.status_of(list, name, row, account)?;
+            }
+        }
+        Ok(Status::ok("That is the list"))
+    }
+
+    /// RFC 5258 §3.1: whether the selection options take it.
+    fn chosen(&self, list: &List, row: &Row) -> bool {
+        let subscribed = !list.select.subscribed || row.subscribed;
+        let special = !list.select.special_use || row.special.is_some();
+        let exists = row.exists || list.select.subscribed;
+        subscribed && special && exists
+    }
+
+    fn tell_row(&mut self, list: &List, name: &str, row: &Row, rows: &Rows, below: bool) {
+        let mut attributes = Vec::new();
+        match (row.exists, row.selectable) {
+            (false, _) if list.extended => attributes.push("\\NonExistent"),
+            (_, false) => attributes.push("\\Noselect"),
+            _ => {}
+        }
+        let children = rows.iter().any(|((_, other), row)| row.exists && is_below(other, name));
+        attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
+        if row.subscribed && (list.select.subscribed || list.tell.subscribed) {
+            attributes.push("\\Subscribed");
+        }
+        if let Some(special) = row.special {
+            attributes.push(attribute(special));
+        }
+        let listed = Listed {
+            attributes: &attributes,
+            delimiter: Some('/'),
+            name,
+            child_subscribed: below && list.select.subscribed,
+            old_name: None,
+        };
+        let utf8 = self.speaks_utf8();
+        data::list(self.conn.output(), &listed, utf8);
+    }
+
+    /// RFC 5819 §2: a mailbox that cannot be opened is passed over.
+    fn status_of(
+        &mut self,
+        list: &List,
+        name: &str,
+        row: &Row,
+        account: &mut Account,
+    ) -> Result<(), Status> {
+        if !list.tell.status.is_empty() && row.selectable {
+            match account.folders.status(name) {
+                Ok(status) => self.tell_status(name, &list.tell.status, &status),
+                Err(error) => log::warn!("{} status={:?}", self.id, folder_status(error).to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 3501 §6.3.9: `%` shows a parent whose child is subscribed, as \Noselect.
+    pub(super) fn lsub(
+        &mut self,
+        reference: &Pattern,
+        pattern: &Pattern,
+        account: &mut Account,
+    ) -> Outcome {
+        let utf8 = self.speaks_utf8();
+        let pattern = reference.text(utf8) + &pattern.text(utf8);
+        let mut told = BTreeMap::new();
+        for name in account.folders.subscriptions().map_err(folder_status)? {
+            if matches(&pattern, &name) {
+                told.insert(name, true);
+            } else if pattern.ends_with('%') {
+                let parents = name.match_indices('/').map(|(at, _)| &name[..at]);
+                for parent in parents.filter(|parent| matches(&pattern, parent)) {
+                    told.entry(parent.to_owned()).or_insert(false);
+                }
+            }
+        }
+        for (name, subscribed) in &told {
+            let attributes: &[&str] = if *subscribed { &[] } else { &["\\Noselect"] };
+            let listed = Listed { attributes, delimiter: Some('/'), name, ..Listed::default() };
+            data::lsub(self.conn.output(), &listed, utf8);
+        }
+        Ok(Status::ok("Those are subscribed"))
+    }
+}
+
+/// All names: of mailboxes, and of subscriptions.
+fn rows(account: &mut Account) -> Result<Rows, Status> {
+    let mut rows = Rows::new();
+    let key = |name: &str| (name != "INBOX", name.to_owned());
+    for folder in account.folders.list().map_err(folder_status)? {
+        let row = Row {
+            exists: true,
+            selectable: folder.selectable,
+            subscribed: false,
+            special: folder.special_use,
+        };
+        rows.insert(key(&folder.name), row);
+    }
+    for name in account.folders.subscriptions().map_err(folder_status)? {
+        rows.entry(key(&name)).or_default().subscribed = true;
+    }
+    Ok(rows)
+}
+
+fn is_below(name: &str, parent: &str) -> bool {
+    name.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// RFC 3501 §6.3.8: `*` is anything, `%` anything within one level. INBOX matches in any case.
+fn matches(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let upper: Vec<char>;
+    let pattern = match name {
+        "INBOX" => {
+            upper = pattern.iter().map(char::to_ascii_uppercase).collect();
+            &upper
+        }
+        _ => &pattern,
+    };
+    // Which places in the pattern can be reached: no pattern is slow.
+    let mut places = vec![false; pattern.len() + 1];
+    places[0] = true;
+    skip_wildcards(pattern, &mut places);
+    for character in name.chars() {
+        let mut next = vec![false; places.len()];
+        for (at, wanted) in pattern.iter().enumerate().filter(|(at, _)| places[*at]) {
+            match wanted {
+                '*' => next[at] = true,
+                '%' => next[at] |= character != '/',
+                wanted => next[at + 1] |= *wanted == character,
+            }
+        }
+        skip_wildcards(pattern, &mut next);
+        places = next;
+    }
+    places[pattern.len()]
+}
+
+/// A wildcard may stand for nothing.
+fn skip_wildcards(pattern: &[char], places: &mut [bool]) {
+    for (at, wanted) in pattern.iter().enumerate() {
+        if places[at] && matches!(wanted, '*' | '%') {
+            places[at + 1] = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, expected) in [
+            ("*", "INBOX", true),
+            ("%", "a", true),
+            ("%", "a/b", false),
+            ("*", "a/b", true),
+            ("a/%", "a/b", true),
+            ("a/%", "a/b/c", false),
+            ("a*c", "a/b/c", true),
+            ("inbox", "INBOX", true),
+            ("In%", "INBOX", true),
+            ("sent", "Sent", false),
+            ("", "a", false),
+            ("%/%", "a/b", true),
+            ("a%b%c", "axxbyyc", true),
+            ("a%%%%%%%%%%%%%%%%%%%%%%%%b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaac", false),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}
