@@ -102,10 +102,14 @@ pub fn string<'a>(cursor: &mut Cursor<'a>) -> Parsed<Cow<'a, [u8]>> {
 
 /// `astring`
 pub fn astring<'a>(cursor: &mut Cursor<'a>) -> Parsed<Cow<'a, [u8]>> {
+    if let Some(b'"' | b'{') = cursor.peek() {
+        return string(cursor);
+    }
+    let bare = cursor.run(is_astring_char);
     match cursor.peek() {
-        Some(b'"' | b'{') => string(cursor),
         Some(0x80..) => hint("Letters beyond ASCII stand in quotes"),
-        _ => cursor.run1(is_astring_char).map(Cow::Borrowed).ok_or(Fault::Syntax),
+        _ if bare.is_empty() => Err(Fault::Syntax),
+        _ => Ok(Cow::Borrowed(bare)),
     }
 }
 

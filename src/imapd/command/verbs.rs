@@ -138,7 +138,7 @@ pub(super) fn read(cursor: &mut Cursor) -> Option<&'static Verb> {
     cursor.literal(" ")?;
     let find = |cursor: &mut Cursor, prefix: &str| {
         let word = cursor.run(|octet| octet.is_ascii_alphabetic());
-        let ends = matches!(cursor.peek(), None | Some(b' '));
+        let ends = matches!(cursor.peek(), None | Some(b' ' | b'\t'));
         let named = |verb: &&Verb| {
             let name = verb.name.strip_prefix(prefix).map(str::as_bytes);
             name.is_some_and(|name| name.eq_ignore_ascii_case(word))
