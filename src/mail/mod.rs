@@ -24,7 +24,7 @@ mod words; // RFC 2047: header text as people read it
 pub use address::{Fault, Mailbox, domain, forward_path, reverse_path};
 pub use addresses::{Address, addresses};
 pub use binary::ToText;
-pub use date::date;
+pub use date::{date, read_date};
 pub use entity::{Disposition, Entity};
 pub use envelope::Envelope;
 pub use fields::{Field, Fields, field, fields, unfold};
