@@ -1,7 +1,7 @@
 //! IMAP: RFC 3501, with RFC 9051 beside it, and their extensions.
 //!
 //! The language stands first, as values: octets to a command, responses to octets. It knows no
-//! mailbox and no socket.
+//! mailbox and no socket. Then the session, and the commands in the RFC's order.
 
 pub mod command; // RFC 3501 §6: what a client can say
 pub mod data; // RFC 3501 §7.2, §7.3: what we tell of mailboxes
@@ -14,3 +14,18 @@ pub mod structure; // RFC 3501 §7.4.2: ENVELOPE, BODYSTRUCTURE
 pub mod syntax; // RFC 3501 §9: the words commands are made of
 pub mod utf7; // RFC 3501 §5.1.3: names of mailboxes
 pub mod write; // RFC 3501 §4: strings as we write them
+
+mod session; // RFC 3501 §3: the loop, the states, what may come when
+// the commands
+mod any; // §6.1: CAPABILITY, LOGOUT, ID
+mod login; // §6.2: STARTTLS, AUTHENTICATE, LOGIN, ENABLE
+mod mailbox; // §6.3.1, §6.4.1: SELECT, EXAMINE, CHECK, CLOSE, EXPUNGE, and news
+mod folders; // §6.3.3: CREATE, DELETE, RENAME, SUBSCRIBE, STATUS, NAMESPACE
+mod list; // §6.3.8: LIST, LSUB
+mod append; // §6.3.11: APPEND
+mod idle; // RFC 2177: IDLE
+mod search; // §6.4.4: SEARCH
+mod fetch; // §6.4.5: FETCH
+mod flags; // §6.4.6: STORE, COPY, MOVE
+
+pub use session::{Live, ROLES, refuse, serve};
