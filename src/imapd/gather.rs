@@ -56,6 +56,7 @@ pub enum Next {
 #[derive(Debug, Default)]
 pub struct Gather {
     octets: Vec<u8>,
+    lines: usize,
     literals: u64,
     announced: Option<Literal>,
     skipping: Option<Next>,
@@ -73,16 +74,18 @@ impl Gather {
         if self.skipping.is_some() {
             return self.skip_on();
         }
-        let lines = self.octets.len() - self.literals as usize + line.len();
-        if lines > limits::IMAP_COMMAND {
+        let without_literals = self.octets.len() - self.literals as usize + line.len();
+        if without_literals > limits::IMAP_LINE {
             return self.too_big("The command is too long");
         }
         self.octets.extend_from_slice(line);
+        self.lines += 1;
         let Some(literal) = self.announced else { return Next::Whole };
-        if append::announces_message(&self.octets) {
+        // A message is the first literal, or the second where the mailbox is one.
+        if self.lines <= 2 && append::announces_message(&self.octets) {
             return Next::Whole;
         }
-        if literal.octets > limits::IMAP_LITERALS - self.literals {
+        if literal.octets > limits::IMAP_LITERALS.saturating_sub(self.literals) {
             return self.too_big("The literals of this command are too long");
         }
         Next::Literal(literal)
@@ -184,7 +187,7 @@ mod tests {
     fn too_much() {
         let too_big = |next| matches!(next, Next::TooBig(_));
         assert!(too_big(Gather::default().line(b"a1 LOGIN {70000}")));
-        assert!(too_big(Gather::default().line(&[b'x'; limits::IMAP_COMMAND + 1])));
+        assert!(too_big(Gather::default().line(&[b'x'; limits::IMAP_LINE + 1])));
         let mut gather = Gather::default();
         assert_eq!(gather.line(b"a1 LOGIN {70000+}"), Next::Discard(70_000));
         assert_eq!(gather.line(b" {3+}"), Next::Discard(3));
@@ -195,5 +198,10 @@ mod tests {
             gather.literal(&[b'x'; 8000]);
         }
         assert!(too_big(gather.line(b" TEXT {8000}")));
+        let mut gather = Gather::default();
+        gather.line(b"a1 SEARCH TEXT {65536}");
+        gather.literal(&[b'x'; 65_536]);
+        assert!(matches!(gather.line(b" TEXT {0}"), Next::Literal(_)));
+        assert!(too_big(gather.line(b" TEXT {1}")));
     }
 }
