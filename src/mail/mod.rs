@@ -5,27 +5,34 @@
 mod address; // RFC 5321 §4.1.2: paths and mailboxes
 mod addresses; // RFC 5322 §3.4: who a field names
 mod binary; // RFC 3030: binary parts become base64
+mod charset; // charsets and case, for SEARCH
 mod date; // RFC 5322 §3.3
 mod entity; // RFC 2045: what a part's header says of it, for a client
 mod envelope; // RFC 3501 §7.4.2: who, to whom, what about
 mod fields; // RFC 5322 §2.2: the fields of a header section
 mod header; // RFC 5322 §2.2: the fields of a message that passes by
 mod mime; // RFC 2045, RFC 2046: what a part's header says
+mod search; // RFC 3501 §6.4.4: words in a message
 mod section; // RFC 3501 §6.4.5: what a client can ask for
 mod tally; // lines and octets as on the wire
 mod tokens; // RFC 5322 §3.2: what structured fields are made of
 mod trace; // RFC 5321 §4.4: what we put first
+mod transfer; // RFC 2045 §6: transfer codings undone
 mod tree; // RFC 2046 §5: the parts of a message
+mod words; // RFC 2047: header text as people read it
 
 pub use address::{Fault, Mailbox, domain, forward_path, reverse_path};
 pub use addresses::{Address, addresses};
 pub use binary::ToText;
-pub use date::date;
+pub use date::{date, read_date};
 pub use entity::{Disposition, Entity};
 pub use envelope::Envelope;
 pub use fields::{Field, Fields, field, fields, unfold};
 pub use header::Filter;
+pub use search::Search;
 pub use section::Side;
 pub use tally::wire_octets;
 pub use trace::{Hop, delivered_to, return_path};
+pub use transfer::{Coding, Decoded};
 pub use tree::{Part, Shape, Tree};
+pub use words::decode_words;
