@@ -98,6 +98,16 @@ impl Gather {
         self.octets.extend_from_slice(octets);
     }
 
+    /// The loop has read the message that was announced; its line goes on.
+    pub fn message(&mut self) {
+        self.announced = Some(Literal { octets: 0, sync: false, binary: false });
+    }
+
+    /// The line behind a message, which `append::next` reads.
+    pub fn behind_message(&mut self, line: &[u8]) {
+        self.announced = literal_at_end(line);
+    }
+
     /// The command is refused: what of it is still on its way must be read and thrown away. A
     /// client that waits to be asked sends nothing more.
     pub fn skip(&mut self) -> Next {
@@ -172,6 +182,13 @@ mod tests {
         assert_eq!(gather.skip(), Next::Discard(99_999_999));
         assert_eq!(gather.line(b" (\\Seen) {12+}"), Next::Discard(12));
         assert_eq!(gather.line(b""), Next::Skipped);
+        let mut gather = Gather::default();
+        assert_eq!(gather.line(b"a1 APPEND Sent {3}"), Next::Whole);
+        gather.message();
+        gather.behind_message(b" {4+}");
+        gather.message();
+        assert_eq!(gather.skip(), Next::Discard(0));
+        assert_eq!(gather.line(b" {5}"), Next::Skipped);
         for (line, whole) in [
             (&b"a1 APPEND Sent {70000}"[..], true),
             (b"a1 append \"A B\" \"17-Jul-1996 02:44:25 -0700\" {70000}", true),
