@@ -28,14 +28,11 @@ pub const DELIVERY: Duration = Duration::from_secs(60);
 /// RFC 2449 §4 allows 255 octets a command; SASL answers (RFC 5034 §4) may be as long as in SMTP.
 pub const POP3_LINE: usize = 12_288;
 
-/// A line of an IMAP command; RFC 7162 §4 asks for 8,192, sets of scattered UIDs are longer.
+/// The lines of one IMAP command in all, literals apart. RFC 7162 §4 asks for 8,192; sets of
+/// scattered UIDs are longer.
 pub const IMAP_LINE: usize = 64 * 1024;
-/// The lines of one IMAP command in all, literals apart.
-pub const IMAP_COMMAND: usize = 64 * 1024;
 /// The literals of one IMAP command in all, APPEND's messages apart.
 pub const IMAP_LITERALS: u64 = 64 * 1024;
-/// RFC 7888 §5: the longest literal a client may send unasked where LITERAL- is offered.
-pub const IMAP_LITERAL_MINUS: u64 = 4096;
 /// How deep the keys of one SEARCH may be nested.
 pub const SEARCH_DEPTH: usize = 50;
 /// Strings up to this size are sent in quotes, longer ones as literals.

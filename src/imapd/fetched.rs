@@ -157,3 +157,28 @@ fn write_section(out: &mut Vec<u8>, section: &Section) {
     }
     out.push(b']');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_of_octets() {
+        let mut out = Vec::new();
+        let mut fetched = Fetched::open(&mut out, 7);
+        fetched.rfc822(&mut out, "RFC822.TEXT", 2);
+        out.extend_from_slice(b"hi");
+        fetched.binary(&mut out, &[1, 2], Some(5), Some(3), true);
+        out.extend_from_slice(b"a\0b");
+        fetched.binary(&mut out, &[], None, None, false);
+        fetched.binary_size(&mut out, &[3], 4);
+        fetched.section(&mut out, &Section::default(), None, Some(0));
+        fetched.close(&mut out);
+        let told = String::from_utf8(out).unwrap().replace('\r', "^").replace('\n', "$");
+        assert_eq!(
+            told,
+            "* 7 FETCH (RFC822.TEXT {2}^$hi BINARY[1.2]<5> ~{3}^$a\0b BINARY[] NIL \
+             BINARY.SIZE[3] 4 BODY[] {0}^$)^$"
+        );
+    }
+}

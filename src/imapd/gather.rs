@@ -56,6 +56,7 @@ pub enum Next {
 #[derive(Debug, Default)]
 pub struct Gather {
     octets: Vec<u8>,
+    lines: usize,
     literals: u64,
     announced: Option<Literal>,
     skipping: Option<Next>,
@@ -73,16 +74,18 @@ impl Gather {
         if self.skipping.is_some() {
             return self.skip_on();
         }
-        let lines = self.octets.len() - self.literals as usize + line.len();
-        if lines > limits::IMAP_COMMAND {
+        let without_literals = self.octets.len() - self.literals as usize + line.len();
+        if without_literals > limits::IMAP_LINE {
             return self.too_big("The command is too long");
         }
         self.octets.extend_from_slice(line);
+        self.lines += 1;
         let Some(literal) = self.announced else { return Next::Whole };
-        if append::announces_message(&self.octets) {
+        // A message is the first literal, or the second where the mailbox is one.
+        if self.lines <= 2 && append::announces_message(&self.octets) {
             return Next::Whole;
         }
-        if literal.octets > limits::IMAP_LITERALS - self.literals {
+        if literal.octets > limits::IMAP_LITERALS.saturating_sub(self.literals) {
             return self.too_big("The literals of this command are too long");
         }
         Next::Literal(literal)
@@ -93,6 +96,16 @@ impl Gather {
         self.literals += octets.len() as u64 + CRLF.len() as u64;
         self.octets.extend_from_slice(CRLF.as_bytes());
         self.octets.extend_from_slice(octets);
+    }
+
+    /// The loop has read the message that was announced; its line goes on.
+    pub fn message(&mut self) {
+        self.announced = Some(Literal { octets: 0, sync: false, binary: false });
+    }
+
+    /// The line behind a message, which `append::next` reads.
+    pub fn behind_message(&mut self, line: &[u8]) {
+        self.announced = literal_at_end(line);
     }
 
     /// The command is refused: what of it is still on its way must be read and thrown away. A
@@ -169,6 +182,13 @@ mod tests {
         assert_eq!(gather.skip(), Next::Discard(99_999_999));
         assert_eq!(gather.line(b" (\\Seen) {12+}"), Next::Discard(12));
         assert_eq!(gather.line(b""), Next::Skipped);
+        let mut gather = Gather::default();
+        assert_eq!(gather.line(b"a1 APPEND Sent {3}"), Next::Whole);
+        gather.message();
+        gather.behind_message(b" {4+}");
+        gather.message();
+        assert_eq!(gather.skip(), Next::Discard(0));
+        assert_eq!(gather.line(b" {5}"), Next::Skipped);
         for (line, whole) in [
             (&b"a1 APPEND Sent {70000}"[..], true),
             (b"a1 append \"A B\" \"17-Jul-1996 02:44:25 -0700\" {70000}", true),
@@ -184,7 +204,7 @@ mod tests {
     fn too_much() {
         let too_big = |next| matches!(next, Next::TooBig(_));
         assert!(too_big(Gather::default().line(b"a1 LOGIN {70000}")));
-        assert!(too_big(Gather::default().line(&[b'x'; limits::IMAP_COMMAND + 1])));
+        assert!(too_big(Gather::default().line(&[b'x'; limits::IMAP_LINE + 1])));
         let mut gather = Gather::default();
         assert_eq!(gather.line(b"a1 LOGIN {70000+}"), Next::Discard(70_000));
         assert_eq!(gather.line(b" {3+}"), Next::Discard(3));
@@ -195,5 +215,10 @@ mod tests {
             gather.literal(&[b'x'; 8000]);
         }
         assert!(too_big(gather.line(b" TEXT {8000}")));
+        let mut gather = Gather::default();
+        gather.line(b"a1 SEARCH TEXT {65536}");
+        gather.literal(&[b'x'; 65_536]);
+        assert!(matches!(gather.line(b" TEXT {0}"), Next::Literal(_)));
+        assert!(too_big(gather.line(b" TEXT {1}")));
     }
 }

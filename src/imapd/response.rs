@@ -285,3 +285,51 @@ pub(super) fn text(out: &mut Vec<u8>, text: impl fmt::Display) {
 pub(super) fn set(out: &mut Vec<u8>, set: &Set) {
     text(out, set);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines() {
+        let written = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let keywords = vec![Flag::Seen, Flag::Keyword("tarea".into())];
+        for (status, expected) in [
+            (Status::ok("Done"), "OK Done"),
+            (Status::plain_no("No"), "NO No"),
+            (Status::bad("What?").by("RFC 3501 §9").because("x"), "BAD What?"),
+            (Status::bye("Good-bye"), "BYE Good-bye"),
+            (Status::preauth("Hello"), "PREAUTH Hello"),
+            (Status::no(Code::TryCreate, "No"), "NO [TRYCREATE] No"),
+            (Status::ok("x").with(Code::AppendUid(7, vec![4])), "OK [APPENDUID 7 4] x"),
+            (Status::ok("x").with(Code::AppendUid(7, vec![4, 5, 9])), "OK [APPENDUID 7 4:5,9] x"),
+            (
+                Status::ok("x").with(Code::CopyUid(7, vec![(1, 9), (2, 8), (3, 10)])),
+                "OK [COPYUID 7 1:3 9,8,10] x",
+            ),
+            (Status::no(Code::BadCharset(&[]), "x"), "NO [BADCHARSET] x"),
+            (Status::no(Code::BadCharset(&["A", "B"]), "x"), "NO [BADCHARSET (A B)] x"),
+            (Status::ok("x").with(Code::Capability("A B".into())), "OK [CAPABILITY A B] x"),
+            (
+                Status::ok("x").with(Code::PermanentFlags(keywords, true)),
+                "OK [PERMANENTFLAGS (\\Seen tarea \\*)] x",
+            ),
+            (Status::ok("x").with(Code::PermanentFlags(vec![], false)), "OK [PERMANENTFLAGS ()] x"),
+            (Status::ok("x").with(Code::UidNext(5)), "OK [UIDNEXT 5] x"),
+            (Status::ok("x").with(Code::UidValidity(5)), "OK [UIDVALIDITY 5] x"),
+            (Status::ok("x").with(Code::Unseen(5)), "OK [UNSEEN 5] x"),
+            (Status::no(Code::UnknownCte, "x"), "NO [UNKNOWN-CTE] x"),
+        ] {
+            let line = written(&|out| tagged(out, "a1", &status));
+            assert_eq!(line, format!("a1 {expected}{CRLF}"));
+            let line = written(&|out| untagged(out, &status));
+            assert_eq!(line, format!("* {expected}{CRLF}"));
+        }
+        assert_eq!(written(&|out| go_on(out, "")), format!("+ {CRLF}"));
+        assert_eq!(written(&|out| go_on(out, "idling")), format!("+ idling{CRLF}"));
+    }
+}

@@ -28,9 +28,10 @@ pub fn hint<T>(text: impl Into<Cow<'static, str>>) -> Parsed<T> {
     Err(Fault::Hint(text.into()))
 }
 
-/// A word of the client's in a hint: not more than a glance takes in.
+/// A word of the client's in a hint: not more than a glance takes in, and in ASCII, as texts are
+/// until the client enables more (RFC 9051 §9).
 pub fn glance(word: &[u8]) -> String {
-    printable(&word[..word.len().min(40)])
+    printable(&word[..word.len().min(40)]).replace(|c: char| !c.is_ascii(), "?")
 }
 
 /// `ATOM-CHAR`

@@ -32,7 +32,7 @@ fn decode(octets: &[u8], utf8: bool) -> Result<String, &'static str> {
     if utf8 || !octets.is_ascii() {
         return String::from_utf8(octets.to_vec()).map_err(|_| "The name is no UTF-8");
     }
-    utf7::decode(octets).ok_or("The name is no modified UTF-7 (RFC 3501 §5.1.3)")
+    utf7::decode(octets).ok_or("The name is no modified UTF-7, where & is written &-")
 }
 
 impl Mailbox {
@@ -56,5 +56,44 @@ impl Pattern {
     /// nothing.
     pub fn text(&self, utf8: bool) -> String {
         decode(&self.0, utf8).unwrap_or_else(|_| String::from_utf8_lossy(&self.0).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_by_what_the_client_enabled() {
+        for (written, utf8, expected) in [
+            ("inbox", false, Some("INBOX")),
+            ("InBoX", true, Some("INBOX")),
+            ("inbox/a", false, Some("inbox/a")),
+            ("Se&APE-al", false, Some("Señal")),
+            ("Se&APE-al", true, Some("Se&APE-al")),
+            ("Señal", false, Some("Señal")),
+            ("A & B", true, Some("A & B")),
+            ("A & B", false, None),
+            ("&AGE-", false, None),
+            ("a\tb", false, None),
+            ("a\u{85}b", true, None),
+            ("&IAgooi-", false, None),
+            ("", false, Some("")),
+        ] {
+            let name = Mailbox(written.into()).name(utf8);
+            assert_eq!(name.as_deref().ok(), expected, "{written}");
+            if let Err(status) = name {
+                assert_eq!(status.code, Some(Code::Cannot));
+            }
+        }
+        assert!(Mailbox(vec![0xff]).name(true).is_err());
+        for (written, utf8, expected) in [
+            ("Se&APE-*", false, "Señ*"),
+            ("A & *", false, "A & *"),
+            ("&APE-", true, "&APE-"),
+            ("%", false, "%"),
+        ] {
+            assert_eq!(Pattern(written.into()).text(utf8), expected);
+        }
     }
 }
