@@ -7,11 +7,12 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use super::super::{Error, Message, Wire};
+use super::directories::{Maildir, Places};
 use super::files::Files;
-use super::maildir::{Maildir, Places};
 use super::scan::{Entry, Scan};
 use super::uidlist::{self, Draft, Uidlist};
-use super::{Error, Message, Wire, dotlock, name};
+use super::{dotlock, name};
 use crate::limits;
 use crate::sys::lock;
 

@@ -7,7 +7,7 @@
 
 use std::io::{self, ErrorKind};
 
-use super::maildir::Places;
+use super::directories::Places;
 use super::name;
 use crate::sys::dir::{Dir, Kind};
 

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::maildir::{Places, was_quiet};
+use super::directories::{Places, was_quiet};
 use crate::sys::dir::{Dir, Stat};
 
 const NAME: &[u8] = b"buzon-stamp";

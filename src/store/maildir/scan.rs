@@ -7,11 +7,12 @@
 
 use std::io::{self, ErrorKind};
 
+use super::super::{Error, wire};
+use super::directories::{Maildir, Places, was_quiet};
 use super::files::{Files, LOOKS};
-use super::maildir::{Maildir, Places, was_quiet};
 use super::stamp::Stamp;
 use super::uidlist::{self, Draft, Line, Uidlist};
-use super::{Error, dotlock, name, wire};
+use super::{dotlock, name};
 
 /// The list is written anew once every fourth of its lines is of a message that went away.
 const LOST_SHARE: usize = 4;

@@ -9,7 +9,8 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Error, name};
+use super::super::Error;
+use super::name;
 use crate::sys::dir::{self, Dir, Kind};
 
 /// What maildir(5) grants a writer before its file in `tmp/` may go.

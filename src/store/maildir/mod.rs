@@ -1,0 +1,20 @@
+//! One file a message: Maildir, with Maildir++ for the folders, shared with Dovecot and mutt.
+//!
+//! Read in this order: `name` (what a file's name tells), `delivery` (a letter comes in),
+//! `directories` (and who is in them), `files` (their listing), `uidlist` and `dotlock` (the numbers
+//! that stay), `scan` (both joined), `stamp`, `view` (the box opened). The formats:
+//! buzon-maildir(5), dovecot-uidlist(5).
+
+mod delivery;
+mod directories;
+mod dotlock;
+mod files;
+mod name;
+mod scan;
+mod stamp;
+mod uidlist;
+mod view;
+
+pub use delivery::{Prepared, prepare};
+pub use directories::used;
+pub use view::View;
