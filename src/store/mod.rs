@@ -5,14 +5,22 @@
 //!
 //! Nothing here knows a protocol or a user: the caller has become the owner of the box.
 
+mod checksum;
+mod flags;
+mod folders;
 mod letter;
 mod mailbox;
 mod maildir;
 mod mbox;
+mod selected;
+mod window;
 mod wire;
 
+pub use flags::{Change, Flags, KEYWORDS};
+pub use folders::{Folder, FolderError, Folders, SpecialUse, Status};
 pub use letter::{Body, Letter};
 pub use mailbox::{Mailbox, Message};
+pub use selected::{Changes, Copied, Selected, Summary};
 pub use wire::Wire;
 
 use crate::conf::Location;
@@ -77,6 +85,17 @@ pub fn used(location: &Location) -> Result<u64, Error> {
     match location {
         Location::Maildir(path) => maildir::used(path),
         Location::Mbox { inbox, folders } => mbox::used(inbox, folders),
+    }
+}
+
+impl Error {
+    /// Whether it is about a message that another program took away.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Error::Unavailable(error) if error.kind() == ErrorKind::NotFound)
+    }
+
+    fn gone() -> Error {
+        Error::Unavailable(ErrorKind::NotFound.into())
     }
 }
 
