@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::{Error, Wire, mbox, view};
+use super::{Error, Wire, maildir, mbox};
 use crate::conf::Location;
 
 /// A message in the view.
@@ -32,7 +32,7 @@ impl Message {
 #[derive(Debug)]
 pub enum Mailbox {
     /// One file a message.
-    Maildir(view::View),
+    Maildir(maildir::View),
     /// One file for all.
     Mbox(mbox::View),
 }
@@ -40,14 +40,16 @@ pub enum Mailbox {
 impl Mailbox {
     /// Opens a Maildir, which is made if it is missing.
     pub fn open(maildir: &Path) -> Result<Mailbox, Error> {
-        view::View::open(maildir).map(Mailbox::Maildir)
+        maildir::View::open(maildir).map(Mailbox::Maildir)
     }
 
     /// Opens a mailbox for the only one of those who open it so; `Error::Busy` where another was
     /// first. Deliveries and other programs go on.
     pub fn open_exclusive(location: &Location) -> Result<Mailbox, Error> {
         match location {
-            Location::Maildir(maildir) => view::View::open_exclusive(maildir).map(Mailbox::Maildir),
+            Location::Maildir(maildir) => {
+                maildir::View::open_exclusive(maildir).map(Mailbox::Maildir)
+            }
             Location::Mbox { inbox, folders } => {
                 mbox::View::open_exclusive(inbox, folders).map(Mailbox::Mbox)
             }

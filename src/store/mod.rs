@@ -1,27 +1,26 @@
 //! Mailboxes on disk: Maildir and mbox, shared with Dovecot, mutt and procmail while we are at work.
 //!
-//! Read in this order: `mailbox` (a box opened for reading), `wire` (a message with the line ends of
-//! the wire). Maildir: `name` (what a file's name tells), `delivery` (a letter comes in), `maildir`
-//! (the directories, and who is in them), `uidlist` and `dotlock` (the numbers that stay), `view`
-//! (the box opened). Then `mbox`.
+//! Read in this order: `letter` (comes in), `mailbox` (a box opened for reading), `wire` (a message
+//! with the line ends of the wire). Then the formats: `maildir`, `mbox`.
 //!
 //! Nothing here knows a protocol or a user: the caller has become the owner of the box.
 
-mod delivery;
-mod dotlock;
-mod files;
+mod checksum;
+mod flags;
+mod folders;
+mod letter;
 mod mailbox;
 mod maildir;
 mod mbox;
-mod name;
-mod scan;
-mod stamp;
-mod uidlist;
-mod view;
+mod selected;
+mod window;
 mod wire;
 
-pub use delivery::{Body, Letter};
+pub use flags::{Change, Flags, KEYWORDS};
+pub use folders::{Folder, FolderError, Folders, SpecialUse, Status};
+pub use letter::{Body, Letter};
 pub use mailbox::{Mailbox, Message};
+pub use selected::{Changes, Copied, Selected, Summary};
 pub use wire::Wire;
 
 use crate::conf::Location;
@@ -44,7 +43,7 @@ pub enum Error {
 #[derive(Debug)]
 pub enum Prepared {
     /// Under `tmp/`.
-    Maildir(delivery::Prepared),
+    Maildir(maildir::Prepared),
     /// At the end of an mbox that is still locked.
     Mbox(mbox::Prepared),
 }
@@ -53,7 +52,7 @@ pub enum Prepared {
 /// until `deadline`.
 pub fn prepare(location: &Location, letter: &Letter, deadline: Instant) -> Result<Prepared, Error> {
     match location {
-        Location::Maildir(path) => delivery::prepare(path, letter).map(Prepared::Maildir),
+        Location::Maildir(path) => maildir::prepare(path, letter).map(Prepared::Maildir),
         Location::Mbox { inbox, folders } => {
             mbox::prepare(inbox, folders, letter, deadline).map(Prepared::Mbox)
         }
@@ -86,6 +85,17 @@ pub fn used(location: &Location) -> Result<u64, Error> {
     match location {
         Location::Maildir(path) => maildir::used(path),
         Location::Mbox { inbox, folders } => mbox::used(inbox, folders),
+    }
+}
+
+impl Error {
+    /// Whether it is about a message that another program took away.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Error::Unavailable(error) if error.kind() == ErrorKind::NotFound)
+    }
+
+    fn gone() -> Error {
+        Error::Unavailable(ErrorKind::NotFound.into())
     }
 }
 

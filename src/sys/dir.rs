@@ -11,7 +11,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
@@ -125,6 +126,18 @@ impl Dir {
         Ok(renameat(&self.0, name, &to.0, new_name)?)
     }
 
+    /// Renames a file into another directory; an error where the new name is taken.
+    pub fn rename_new(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> io::Result<()> {
+        match renameat2(&self.0, name, &to.0, new_name, RenameFlags::RENAME_NOREPLACE) {
+            // A file system that knows no such thing knows links.
+            Err(Errno::EINVAL | Errno::ENOSYS) => {
+                self.link(name, to, new_name)?;
+                self.unlink(name)
+            }
+            renamed => Ok(renamed?),
+        }
+    }
+
     /// Gives a file a second name, perhaps in another directory; an error where it is taken.
     pub fn link(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> io::Result<()> {
         Ok(linkat(&self.0, name, &to.0, new_name, AtFlags::empty())?)
@@ -217,6 +230,19 @@ impl Stat {
     pub fn of_file(file: &File) -> io::Result<Stat> {
         Ok(Stat::of(&fstat(file)?))
     }
+}
+
+/// Removes a directory and all that is in it, following no links.
+pub fn remove_all(parent: &Dir, name: &[u8]) -> io::Result<()> {
+    let dir = parent.open_dir(name)?;
+    let (mut files, mut directories) = (Vec::new(), Vec::new());
+    dir.entries(|name, kind| match kind {
+        Kind::Directory => directories.push(name.to_vec()),
+        Kind::File | Kind::Other => files.push(name.to_vec()),
+    })?;
+    files.iter().try_for_each(|name| dir.unlink(name))?;
+    directories.iter().try_for_each(|name| remove_all(&dir, name))?;
+    Ok(unlinkat(&parent.0, name, UnlinkatFlags::RemoveDir)?)
 }
 
 /// Makes a directory, mode 0700, and whatever of its path is missing; all of it outlives a crash.

@@ -1,7 +1,8 @@
 //! Bytes without meaning: the character classes of RFC 5234 and RFC 5321, the cursor that every
-//! parser uses, and the nearest word to one that nobody knows.
+//! parser uses, the modified UTF-7 of mailbox names, and the nearest word to one that nobody knows.
 
 mod cursor;
+pub mod utf7;
 
 pub use cursor::Cursor;
 

@@ -10,36 +10,10 @@ use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::maildir::Maildir;
-use super::{Error, name, wire};
+use super::super::{Body, Error, Letter, wire};
+use super::directories::Maildir;
+use super::name;
 use crate::sys::dir::Dir;
-
-/// A letter as it is to be stored: octets with LF line ends.
-#[derive(Clone, Copy, Debug)]
-pub struct Letter<'a> {
-    /// The address it comes from, empty for none: what divides an mbox names it.
-    pub sender: &'a str,
-    /// Trace fields to put first.
-    pub head: &'a [u8],
-    /// The letter as it came.
-    pub body: Body<'a>,
-}
-
-/// Where the octets of a letter are.
-#[derive(Clone, Copy, Debug)]
-pub enum Body<'a> {
-    /// In memory.
-    Octets(&'a [u8]),
-    /// In a file, from its beginning.
-    File {
-        /// Open for reading; its offset is moved.
-        file: &'a File,
-        /// How many octets.
-        octets: u64,
-        /// How many of them are LF.
-        lines: u64,
-    },
-}
 
 /// A letter that lies written and synced in `tmp/`. Unless it is settled, dropping it takes it away.
 ///

@@ -6,12 +6,15 @@
 //! may hide.
 
 use std::io::{self, ErrorKind};
+use std::time::SystemTime;
 
+use super::super::selected::Summary;
+use super::super::{Error, wire};
+use super::directories::{Look, Maildir, Places};
 use super::files::{Files, LOOKS};
-use super::maildir::{Maildir, Places, was_quiet};
 use super::stamp::Stamp;
 use super::uidlist::{self, Draft, Line, Uidlist};
-use super::{Error, dotlock, name, wire};
+use super::{dotlock, name};
 
 /// The list is written anew once every fourth of its lines is of a message that went away.
 const LOST_SHARE: usize = 4;
@@ -31,56 +34,79 @@ enum Size {
     Gone,
 }
 
+/// What a look at the box is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Purpose<'a> {
+    /// Sizes that nobody tells are counted and remembered; else they stay unknown.
+    pub measure: bool,
+    /// Newcomers get their numbers; else they are passed over.
+    pub number: bool,
+    /// What the box held at the look before, UIDs rising.
+    pub known: Option<&'a [Summary]>,
+    /// Its UIDVALIDITY and next UID then.
+    pub former: Option<(u32, u32)>,
+}
+
 /// The box as it was found.
 #[derive(Debug)]
 pub struct Scan {
     pub list: Uidlist,
     pub files: Files,
+    /// The stamp of the directories, if it stands for just these files.
+    pub stamp: Option<[SystemTime; 2]>,
     sizes: Vec<Size>,
     /// For each file its line, for each line its file.
     line_of: Vec<Option<usize>>,
     file_of: Vec<Option<usize>>,
-    /// UIDs given now, and to which files.
-    newcomers: Vec<(u32, usize)>,
 }
 
 /// A message of the box.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    pub uid: u32,
-    pub octets: u64,
+    pub line: Line,
+    /// In wire form, where that is known.
+    pub octets: Option<u64>,
     /// The index of its file.
     pub file: usize,
-    /// Its line, unless it is a newcomer.
-    pub line: Option<Line>,
 }
 
 impl Scan {
-    /// Lists the box, gives UIDs to newcomers, and writes what is new into the list.
+    /// Lists the box with all sizes, gives UIDs to newcomers, and writes what is new into the list.
     pub fn run(maildir: &Maildir, places: &Places) -> Result<Scan, Error> {
         if let Some(scan) = Scan::unchanged(maildir, places)? {
             return Ok(scan);
         }
-        let before = places.stamp()?;
-        let mut scan = Scan::look(maildir, places, None)?;
-        if !scan.has_news() {
-            if let Some(list) = scan.list.stat.filter(|_| scan.lost() == 0)
-                && let Some(stamp) = Stamp::now(places, before, &list)?
-            {
-                stamp.leave(&maildir.root);
-            }
+        let purpose = Purpose { measure: true, number: true, ..Purpose::default() };
+        let scan = Scan::with(maildir, places, &purpose)?;
+        if let (Some(list), Some(stamp), 0) = (scan.list.stat, scan.stamp, scan.lost()) {
+            Stamp::of(stamp, &list).leave(&maildir.root);
+        }
+        Ok(scan)
+    }
+
+    /// Lists the box for a purpose.
+    pub fn with(maildir: &Maildir, places: &Places, purpose: &Purpose) -> Result<Scan, Error> {
+        let mut scan = Scan::look(maildir, places, purpose, None)?;
+        if !purpose.number {
+            scan.stamp = scan.stamp.filter(|_| scan.unnumbered().is_empty());
+            return Ok(scan);
+        }
+        if !scan.has_news(purpose) {
             return Ok(scan);
         }
         // Only now, when all sizes are counted, which may have taken a while.
         let tmp = maildir.sub(b"tmp")?;
         let _lock = dotlock::take(&maildir.root, uidlist::LOCK, &tmp)?;
         if !scan.list.is_current(&maildir.root)? {
-            scan = Scan::look(maildir, places, Some(&scan))?;
+            scan = Scan::look(maildir, places, purpose, Some(&scan))?;
         }
-        match scan.record(maildir).map_err(Error::from) {
+        match scan.record(maildir, purpose).map_err(Error::from) {
             // A full disk must not keep anybody from removing messages: the box opens without
             // those that can be given no number now.
-            Err(Error::Full(_)) if scan.list.validity > 0 => Ok(scan),
+            Err(Error::Full(_)) if scan.list.validity > 0 => {
+                scan.stamp = None;
+                Ok(scan)
+            }
             recorded => recorded.map(|()| scan),
         }
     }
@@ -102,40 +128,57 @@ impl Scan {
         };
         let Some(sizes) = list.lines.iter().map(size).collect() else { return Ok(None) };
         let all: Vec<Option<usize>> = lines.map(Some).collect();
-        let newcomers = Vec::new();
-        Ok(Some(Scan { files, sizes, line_of: all.clone(), file_of: all, newcomers, list }))
+        Ok(Some(Scan { files, sizes, line_of: all.clone(), file_of: all, stamp: None, list }))
     }
 
     /// Looks at the box. What an earlier look has counted is taken from there.
-    fn look(maildir: &Maildir, places: &Places, earlier: Option<&Scan>) -> io::Result<Scan> {
+    fn look(
+        maildir: &Maildir,
+        places: &Places,
+        purpose: &Purpose,
+        earlier: Option<&Scan>,
+    ) -> io::Result<Scan> {
         let mut list = Uidlist::read(&maildir.root)?;
-        if let Some(earlier) = earlier {
-            list.distrust(earlier.list.validity, earlier.list.next);
+        let former = earlier.map(|scan| (scan.list.validity, scan.list.next));
+        for (validity, next) in [purpose.former, former].into_iter().flatten() {
+            list.distrust(validity, next);
         }
-        let before = places.stamp()?;
+        let look = Look::begin(places)?;
         let files = Files::list(places)?;
-        let mut scan = Scan {
-            list,
-            files,
-            sizes: Vec::new(),
-            line_of: Vec::new(),
-            file_of: Vec::new(),
-            newcomers: Vec::new(),
-        };
+        let (sizes, line_of, file_of) = (Vec::new(), Vec::new(), Vec::new());
+        let mut scan = Scan { list, files, stamp: None, sizes, line_of, file_of };
         scan.join();
-        if scan.lost() > 0 && !was_quiet(before, places.stamp()?) {
+        let was_quiet = look.was_quiet(places)?;
+        if was_quiet {
+            scan.stamp = Some(look.stamp);
+        } else if scan.is_missing_some(purpose.known) {
             scan.look_again(places)?;
         }
-        scan.know_sizes(places, earlier)?;
+        scan.know_sizes(places, purpose.measure, earlier)?;
         Ok(scan)
+    }
+
+    /// Whether a message was there at the look before, or may be new, and has no file.
+    fn is_missing_some(&self, known: Option<&[Summary]>) -> bool {
+        let Some(known) = known else { return self.lost() > 0 };
+        let highest = known.last().map_or(0, |message| message.uid);
+        let mut known = known.iter().peekable();
+        self.list.lines.iter().zip(&self.file_of).any(|(line, file)| {
+            while known.next_if(|message| message.uid < line.uid).is_some() {}
+            let was_here = known.peek().is_some_and(|message| message.uid == line.uid);
+            file.is_none() && (was_here || line.uid > highest)
+        })
     }
 
     /// Finds the file of each line. Of two lines with one name the later is true, as in Dovecot.
     fn join(&mut self) {
         self.line_of = vec![None; self.files.len()];
         self.file_of = vec![None; self.list.lines.len()];
+        // Messages mostly have their numbers in the order of their names.
+        let mut guess = 0;
         for (index, line) in self.list.lines.iter().enumerate() {
-            if let Some(file) = self.files.find(self.list.name(*line)) {
+            if let Some(file) = self.files.find_near(self.list.name(*line), guess) {
+                guess = file + 1;
                 self.file_of[index] = Some(file);
                 if let Some(earlier) = self.line_of[file].replace(index) {
                     self.file_of[earlier] = None;
@@ -159,7 +202,13 @@ impl Scan {
     }
 
     /// Fills in the size of each file: from its name, from its line, else by reading it.
-    fn know_sizes(&mut self, places: &Places, earlier: Option<&Scan>) -> io::Result<()> {
+    fn know_sizes(
+        &mut self,
+        places: &Places,
+        measure: bool,
+        earlier: Option<&Scan>,
+    ) -> io::Result<()> {
+        self.sizes.reserve_exact(self.files.len());
         for index in 0..self.files.len() {
             let base = self.files.base(index);
             let in_line = || self.list.wire_octets(self.list.lines[self.line_of[index]?]);
@@ -174,7 +223,7 @@ impl Scan {
             self.sizes.push(size);
         }
         for index in 0..self.files.len() {
-            if self.sizes[index] == Size::Unknown {
+            if measure && self.sizes[index] == Size::Unknown {
                 self.sizes[index] = self.measure(places, index)?;
             }
         }
@@ -202,16 +251,16 @@ impl Scan {
     }
 
     /// Whether there is something to write into the list.
-    fn has_news(&self) -> bool {
-        self.must_rewrite() || !self.unnumbered().is_empty()
+    fn has_news(&self, purpose: &Purpose) -> bool {
+        self.must_rewrite(purpose) || !self.unnumbered().is_empty()
     }
 
     /// Whether it is more than newcomers.
-    fn must_rewrite(&self) -> bool {
+    fn must_rewrite(&self, purpose: &Purpose) -> bool {
         let (lost, lines) = (self.lost(), self.list.lines.len());
         let is_old = |index: &usize| self.line_of[*index].is_some();
         lost * LOST_SHARE > lines
-            || (self.list.validity == 0 && lines > 0)
+            || (self.list.validity == 0 && (lines > 0 || !purpose.measure))
             || (0..self.files.len()).filter(is_old).any(|index| self.counted(index).is_some())
     }
 
@@ -230,14 +279,19 @@ impl Scan {
         files
     }
 
+    /// Whether this is the base of such a file.
+    pub fn is_unnumbered(&self, base: &[u8]) -> bool {
+        self.files.find(base).is_some_and(|file| self.line_of[file].is_none())
+    }
+
     fn is_here(&self, file: usize) -> bool {
         self.sizes[file] != Size::Gone
     }
 
     /// Gives UIDs and writes them down. The lock is held.
-    fn record(&mut self, maildir: &Maildir) -> io::Result<()> {
+    fn record(&mut self, maildir: &Maildir, purpose: &Purpose) -> io::Result<()> {
         let mut draft = Draft::default();
-        let is_growing = self.list.can_grow() && !self.must_rewrite();
+        let is_growing = self.list.can_grow() && !self.must_rewrite(purpose);
         if !is_growing {
             for (line, file) in self.list.lines.iter().zip(&self.file_of) {
                 if let Some(file) = file {
@@ -245,33 +299,37 @@ impl Scan {
                 }
             }
         }
+        let newcomers = self.unnumbered();
         let mut next = self.list.next;
-        let mut newcomers = Vec::new();
-        for file in self.unnumbered() {
-            draft.newcomer(next, self.counted(file), self.files.base(file));
-            newcomers.push((next, file));
+        for file in &newcomers {
+            draft.newcomer(next, self.counted(*file), self.files.base(*file));
             next = next.checked_add(1).ok_or_else(|| io::Error::other("UIDs are used up"))?;
         }
-        let validity = self.list.valid();
-        match is_growing {
-            true => draft.append(&self.list, &maildir.root)?,
-            false => draft.replace(&self.list, validity, next, &maildir.root)?,
+        if is_growing {
+            draft.append(&mut self.list, &maildir.root)?;
+            for file in newcomers {
+                self.line_of[file] = Some(self.file_of.len());
+                self.file_of.push(Some(file));
+            }
+            return Ok(());
         }
-        (self.list.validity, self.list.next, self.newcomers) = (validity, next, newcomers);
+        draft.replace(&self.list, self.list.valid(), next, &maildir.root)?;
+        self.list = Uidlist::read(&maildir.root)?;
+        self.join();
         Ok(())
     }
 
     /// The messages, UIDs rising.
     pub fn entries(&self) -> impl Iterator<Item = Entry> {
         let lines = self.list.lines.iter().zip(&self.file_of);
-        let known = lines.filter_map(|(line, file)| Some((line.uid, (*file)?, Some(*line))));
-        let newcomers = self.newcomers.iter().map(|(uid, file)| (*uid, *file, None));
-        known.chain(newcomers).filter_map(|(uid, file, line)| {
+        lines.filter_map(|(line, file)| {
+            let file = (*file)?;
             let octets = match self.sizes[file] {
-                Size::Known(octets) | Size::Counted(octets) | Size::Unended(octets) => octets,
-                Size::Unknown | Size::Gone => return None,
+                Size::Known(octets) | Size::Counted(octets) | Size::Unended(octets) => Some(octets),
+                Size::Unknown => None,
+                Size::Gone => return None,
             };
-            Some(Entry { uid, octets, file, line })
+            Some(Entry { line: *line, octets, file })
         })
     }
 }

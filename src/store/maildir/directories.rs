@@ -7,15 +7,18 @@
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Error, name};
+use super::super::Error;
+use super::name;
 use crate::sys::dir::{self, Dir, Kind};
 
 /// What maildir(5) grants a writer before its file in `tmp/` may go.
 const TMP_LIFE: Duration = Duration::from_secs(36 * 3600);
-/// A directory that changed more recently may change again with the same time stamp.
-const SETTLED: Duration = Duration::from_secs(2);
+/// Twice what the kernel's clock takes to tick where stamps have fractions of seconds.
+const FINE_TICK: Duration = Duration::from_millis(20);
+/// And where they have none.
+const COARSE_TICK: Duration = Duration::from_secs(2);
 
 /// The top of a Maildir.
 #[derive(Debug)]
@@ -93,11 +96,31 @@ impl Places {
     }
 }
 
-/// Whether nothing can have been renamed between two stamps, the second taken just now.
-pub fn was_quiet(before: [SystemTime; 2], after: [SystemTime; 2]) -> bool {
-    let now = SystemTime::now();
-    let is_old = |time| now.duration_since(time).is_ok_and(|age| age > SETTLED);
-    before == after && after.into_iter().all(is_old)
+/// A look at both directories: when it began, and their stamps then.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    begun: SystemTime,
+    pub stamp: [SystemTime; 2],
+}
+
+impl Look {
+    /// Begins to look.
+    pub fn begin(places: &Places) -> io::Result<Look> {
+        Ok(Look { stamp: places.stamp()?, begun: SystemTime::now() })
+    }
+
+    /// Whether nothing can have been renamed since, so that the same stamp means the same files.
+    ///
+    /// Careful: a directory that had changed just before may have changed again within the same
+    /// tick of its clock.
+    pub fn was_quiet(&self, places: &Places) -> io::Result<bool> {
+        let is_old = |time: SystemTime| {
+            let ticks_finely = time.duration_since(UNIX_EPOCH).is_ok_and(|t| t.subsec_nanos() > 0);
+            let tick = if ticks_finely { FINE_TICK } else { COARSE_TICK };
+            self.begun.duration_since(time).is_ok_and(|age| age > tick)
+        };
+        Ok(self.stamp.into_iter().all(is_old) && places.stamp()? == self.stamp)
+    }
 }
 
 /// The octets on disk of all messages in a Maildir and its Maildir++ folders; none where there is

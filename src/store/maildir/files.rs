@@ -7,7 +7,7 @@
 
 use std::io::{self, ErrorKind};
 
-use super::maildir::Places;
+use super::directories::Places;
 use super::name;
 use crate::sys::dir::{Dir, Kind};
 
@@ -56,8 +56,7 @@ impl Files {
     }
 
     fn take(&mut self, name: &[u8], kind: Kind, is_new: bool) {
-        let is_strange = name.starts_with(b".") || memchr::memchr2(b'\n', b'\r', name).is_some();
-        if kind == Kind::File && !is_strange {
+        if kind == Kind::File && !is_strange(name) {
             self.add(name, is_new, 0);
         }
     }
@@ -112,6 +111,19 @@ impl Files {
         self.found.binary_search_by(order).ok()
     }
 
+    /// The same for one that is likely to be at some index.
+    pub fn find_near(&self, base: &[u8], guess: usize) -> Option<usize> {
+        match self.found.get(guess) {
+            Some(file) if self.base_of(*file) == base => Some(guess),
+            _ => self.find(base),
+        }
+    }
+
+    /// Whether a file is in `new`.
+    pub fn is_new(&self, index: usize) -> bool {
+        self.found[index].is_new
+    }
+
     /// Takes in those files of another listing that are asked for. Indices change.
     pub fn add_from(&mut self, other: &Files, indices: &[usize]) {
         for index in indices {
@@ -161,6 +173,11 @@ impl Files {
             self.found[index] = Found { start, length, is_new, ..self.found[index] };
         }
     }
+}
+
+/// Names that are none of a message, or fit no list.
+pub fn is_strange(name: &[u8]) -> bool {
+    name.starts_with(b".") || memchr::memchr2(b'\n', b'\r', name).is_some()
 }
 
 /// The first sixteen octets, so that they compare as the text does.

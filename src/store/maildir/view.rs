@@ -7,11 +7,12 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use super::super::{Error, Message, Wire};
+use super::directories::{Maildir, Places};
 use super::files::Files;
-use super::maildir::{Maildir, Places};
 use super::scan::{Entry, Scan};
 use super::uidlist::{self, Draft, Uidlist};
-use super::{Error, Message, Wire, dotlock, name};
+use super::{dotlock, name};
 use crate::limits;
 use crate::sys::lock;
 
@@ -52,7 +53,7 @@ impl View {
         let places = Places::open(&maildir)?;
         maildir.clean_tmp()?;
         let scan = Scan::run(&maildir, &places)?;
-        let messages = scan.entries().map(|entry| message(&scan, entry)).collect();
+        let messages = scan.entries().filter_map(|entry| message(&scan, entry)).collect();
         let Scan { list, files, .. } = scan;
         Ok(View {
             maildir,
@@ -159,9 +160,8 @@ impl View {
 }
 
 /// A message in the view.
-fn message(scan: &Scan, entry: Entry) -> Message {
-    let given = entry.line.and_then(|line| scan.list.value(line, b'P'));
-    let given = match given {
+fn message(scan: &Scan, entry: Entry) -> Option<Message> {
+    let given = match scan.list.value(entry.line, b'P') {
         // Dovecot's word for the base of the name.
         Some(b"") => Some(scan.files.base(entry.file)),
         given => given,
@@ -171,5 +171,5 @@ fn message(scan: &Scan, entry: Entry) -> Message {
         (1..=limits::UNIQUE_ID).contains(&id.len()) && id.iter().all(|c| crate::text::is_vchar(*c))
     };
     let given = given.filter(is_good).map(|id| String::from_utf8_lossy(id).into());
-    Message { unique_id: given, ..Message::new(entry.uid, entry.octets, entry.file) }
+    Some(Message { unique_id: given, ..Message::new(entry.line.uid, entry.octets?, entry.file) })
 }

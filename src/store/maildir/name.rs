@@ -6,6 +6,7 @@
 //! disk, `W` those of the wire form, where every line ends in two. Only names are made and read
 //! here; no file is touched.
 
+use super::super::flags::Marks;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -97,6 +98,56 @@ pub fn with_flag(name: &[u8], flag: u8) -> Option<Vec<u8>> {
     Some([base, b":2,", before, &[flag], behind].concat())
 }
 
+/// What stands behind the base of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Info {
+    /// Nothing.
+    Bare,
+    /// Letters we know, in order, once each.
+    Plain(Marks),
+    /// Anything else, with the letters we know among it.
+    Odd(Marks),
+}
+
+/// Reads the info of a name.
+pub fn info(name: &[u8]) -> Info {
+    let letters = match &name[base(name).len()..] {
+        [] => return Info::Bare,
+        [b':', b'2', b',', letters @ ..] => letters,
+        _ => return Info::Odd(Marks::default()),
+    };
+    let (mut marks, mut is_odd) = (0, false);
+    for letter in letters {
+        match Marks::of_letter(*letter) {
+            Some(mark) if mark.0 > marks => marks |= mark.0,
+            Some(mark) => (marks, is_odd) = (marks | mark.0, true),
+            None => is_odd = true,
+        }
+    }
+    if is_odd { Info::Odd(Marks(marks)) } else { Info::Plain(Marks(marks)) }
+}
+
+/// The name of a base with marks.
+pub fn with_marks(base: &[u8], marks: Marks) -> Vec<u8> {
+    let mut name = Vec::with_capacity(base.len() + 8);
+    name.extend_from_slice(base);
+    name.extend_from_slice(b":2,");
+    name.extend(marks.letters());
+    name
+}
+
+/// An odd name with other marks, letters that we do not know kept; `None` where what stands behind
+/// the colon is in no form we know.
+pub fn odd_with_marks(name: &[u8], marks: Marks) -> Option<Vec<u8>> {
+    let base = base(name);
+    let letters = name[base.len()..].strip_prefix(b":2,")?;
+    let strange = letters.iter().copied().filter(|letter| Marks::of_letter(*letter).is_none());
+    let mut letters: Vec<u8> = marks.letters().chain(strange).collect();
+    letters.sort_unstable();
+    letters.dedup();
+    Some([base, b":2,", &letters].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +205,37 @@ mod tests {
             ("1.2.h:1,x", None),
         ] {
             let found = with_flag(name.as_bytes(), b'S');
+            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{name}");
+        }
+    }
+
+    #[test]
+    fn info_is_read_and_written() {
+        let marks = |letters: &str| {
+            let marks = letters.bytes().filter_map(Marks::of_letter);
+            Marks(marks.fold(0, |sum, mark| sum | mark.0))
+        };
+        for (name, expected) in [
+            ("1.h", Info::Bare),
+            ("1.h:2,", Info::Plain(marks(""))),
+            ("1.h:2,FSac", Info::Plain(marks("FSac"))),
+            ("1.h:2,SF", Info::Odd(marks("FS"))),
+            ("1.h:2,SS", Info::Odd(marks("S"))),
+            ("1.h:2,SX", Info::Odd(marks("S"))),
+            ("1.h:1,S", Info::Odd(marks(""))),
+            ("1.h:", Info::Odd(marks(""))),
+        ] {
+            assert_eq!(info(name.as_bytes()), expected, "{name}");
+            if let Info::Plain(marks) = expected {
+                assert_eq!(with_marks(b"1.h", marks), name.as_bytes());
+            }
+        }
+        for (name, marks, expected) in [
+            ("1.h:2,SF", marks("FST"), Some("1.h:2,FST")),
+            ("1.h:2,aXS", marks("T"), Some("1.h:2,TX")),
+            ("1.h:1,S", marks("T"), None),
+        ] {
+            let found = odd_with_marks(name.as_bytes(), marks);
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{name}");
         }
     }

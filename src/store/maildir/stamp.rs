@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::maildir::{Places, was_quiet};
+use super::directories::Places;
 use crate::sys::dir::{Dir, Stat};
 
 const NAME: &[u8] = b"buzon-stamp";
@@ -23,14 +23,8 @@ const LONGEST: u64 = 256;
 pub struct Stamp(String);
 
 impl Stamp {
-    /// As it is now. The directories must have been still for a while: one that changed within the
-    /// last seconds may change again with the same time.
-    pub fn now(places: &Places, before: [SystemTime; 2], list: &Stat) -> io::Result<Option<Stamp>> {
-        let after = places.stamp()?;
-        Ok(was_quiet(before, after).then(|| Stamp::of(after, list)))
-    }
-
-    fn of(directories: [SystemTime; 2], list: &Stat) -> Stamp {
+    /// Of directories and a list.
+    pub fn of(directories: [SystemTime; 2], list: &Stat) -> Stamp {
         let nanos =
             |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let mut text = String::from("1");

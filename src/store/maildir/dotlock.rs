@@ -8,7 +8,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use super::{Error, name};
+use super::super::Error;
+use super::name;
 use crate::sys::dir::{Dir, Stat};
 use crate::sys::{self, lock};
 

@@ -9,6 +9,7 @@
 //! appended and synced, everything else is a new file and a rename. A line is true as soon as it
 //! ends. `N` is not updated by appending, so the next UID is the larger of `N` and last + 1.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,6 +25,31 @@ pub const LOCK: &[u8] = b"dovecot-uidlist.lock";
 const TEMPORARY: &[u8] = b"dovecot-uidlist.tmp";
 /// A list beyond this is no list of ours.
 const LONGEST: u64 = 1 << 31;
+
+/// Opens the list of a mailbox, whoever may replace it then.
+pub fn open(root: &Dir) -> io::Result<Option<(File, Stat)>> {
+    match root.open_file(NAME) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(file) => {
+            let stat = Stat::of_file(&file)?;
+            Ok(Some((file, stat)))
+        }
+    }
+}
+
+/// What the list of a mailbox is now.
+pub fn stat(root: &Dir) -> io::Result<Option<Stat>> {
+    match root.stat(NAME) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        stat => stat.map(Some),
+    }
+}
+
+/// Begins the list of a mailbox that is new.
+pub fn begin(root: &Dir, validity: u32) -> io::Result<()> {
+    Draft::default().replace(&Uidlist::empty(), validity, 1, root)
+}
 
 /// A line of the list: where things stand in its text.
 #[derive(Clone, Copy, Debug)]
@@ -54,20 +80,18 @@ pub struct Uidlist {
     is_whole: bool,
     /// The file it was read from.
     pub stat: Option<Stat>,
+    /// Open still: what stood in it stands there for whoever keeps it, also when there is another.
+    pub file: Option<File>,
 }
 
 impl Uidlist {
     /// Reads the list of a mailbox. One that is missing or broken is empty.
     pub fn read(root: &Dir) -> io::Result<Uidlist> {
-        let file = match root.open_file(NAME) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Uidlist::empty()),
-            file => file?,
-        };
-        let stat = Stat::of_file(&file)?;
+        let Some((file, stat)) = open(root)? else { return Ok(Uidlist::empty()) };
         let mut text = Vec::with_capacity(stat.size.min(LONGEST) as usize + 1);
         (&file).take(LONGEST).read_to_end(&mut text)?;
         let list = Uidlist::parse(text).unwrap_or_else(Uidlist::empty);
-        Ok(Uidlist { stat: Some(stat), ..list })
+        Ok(Uidlist { stat: Some(stat), file: Some(file), ..list })
     }
 
     fn empty() -> Uidlist {
@@ -76,34 +100,40 @@ impl Uidlist {
 
     /// Whether the file still is as it was read.
     pub fn is_current(&self, root: &Dir) -> io::Result<bool> {
-        match root.stat(NAME) {
-            Ok(stat) => Ok(self.stat == Some(stat) && stat.size == self.text.len() as u64),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(self.stat.is_none()),
-            Err(error) => Err(error),
-        }
+        let now = stat(root)?;
+        let is_read = |stat: Stat| stat.size == self.text.len() as u64;
+        Ok(now == self.stat && now.is_none_or(is_read))
     }
 
     /// `None` for what is no list: better new numbers for all messages, and a new UIDVALIDITY
     /// that says so, than one number twice.
     fn parse(text: Vec<u8>) -> Option<Uidlist> {
         let mut list = Uidlist { text, ..Uidlist::empty() };
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', &list.text) {
-            let line = start..end;
-            start = end + 1;
-            if line.start == 0 {
-                (list.validity, list.next, list.others) = header(&list.text[line])?;
-            } else {
-                let line = line_at(&list.text, line)?;
-                let is_rising = list.lines.last().is_none_or(|last| last.uid < line.uid);
-                list.lines.push(is_rising.then_some(line)?);
-            }
-        }
+        let first = memchr::memchr(b'\n', &list.text)?;
+        (list.validity, list.next, list.others) = header(&list.text[..first])?;
+        let start = list.take_lines(first + 1)?;
         // What stands behind the last line end was being written when we read, or at a crash.
-        list.is_whole = start > 0 && start == list.text.len();
-        let behind = list.lines.last().map_or(1, |last| last.uid + 1);
-        list.next = list.next.max(behind);
-        (list.validity > 0).then_some(list)
+        list.is_whole = start == list.text.len();
+        Some(list)
+    }
+
+    /// Takes in the lines that begin at a place of the text, and tells where the last ends.
+    fn take_lines(&mut self, mut start: usize) -> Option<usize> {
+        let from = start;
+        for end in memchr::memchr_iter(b'\n', &self.text[from..]).map(|at| from + at) {
+            let line = line_at(&self.text, start..end)?;
+            start = end + 1;
+            let is_rising = self.lines.last().is_none_or(|last| last.uid < line.uid);
+            self.lines.push(is_rising.then_some(line)?);
+        }
+        let behind = self.lines.last().map_or(1, |last| last.uid + 1);
+        self.next = self.next.max(behind);
+        Some(start)
+    }
+
+    /// Where the base of the file's name stands: the place and its length.
+    pub fn place(&self, line: Line) -> (u32, u8) {
+        (line.name, u8::try_from(line.end - line.name).unwrap_or(u8::MAX))
     }
 
     /// The base of the file's name.
@@ -214,14 +244,19 @@ impl Draft {
     }
 
     /// Appends the lines to the list and syncs it. The lock is held.
-    pub fn append(&self, list: &Uidlist, root: &Dir) -> io::Result<()> {
+    pub fn append(&self, list: &mut Uidlist, root: &Dir) -> io::Result<()> {
         let mut file = root.append_file(NAME)?;
         let written = file.write_all(&self.text).and_then(|()| file.sync_data());
         if written.is_err() {
             // Half a line is safe, as after a crash; none is better.
             let _ = file.set_len(list.text.len() as u64);
         }
-        written
+        written?;
+        let start = list.text.len();
+        list.text.extend_from_slice(&self.text);
+        list.take_lines(start).ok_or_else(|| io::Error::other("a name that fits no list"))?;
+        (list.stat, list.file) = (Some(Stat::of_file(&file)?), Some(file));
+        Ok(())
     }
 
     /// Replaces the list by these lines. The lock is held.
@@ -343,11 +378,14 @@ mod tests {
         let mut draft = Draft::default();
         draft.newcomer(5, None, b"d");
         draft.newcomer(6, Some(9), b"e");
-        draft.append(&old, &root).unwrap();
+        let (mut grown, old) = (old, Uidlist::read(&root).unwrap());
+        draft.append(&mut grown, &root).unwrap();
         assert_eq!(text(place.path()), format!("{before}5 :d\n6 W9 :e\n"));
-        assert!(!old.is_current(&root).unwrap());
+        assert!(grown.is_current(&root).unwrap() && !old.is_current(&root).unwrap());
 
         let old = Uidlist::read(&root).unwrap();
+        assert_eq!(numbers(&grown), numbers(&old));
+        assert_eq!(grown.name(grown.lines[4]), b"e");
         assert_eq!(numbers(&old), (vec![1, 3, 4, 5, 6], 7, 5));
         let mut draft = Draft::default();
         for (index, line) in old.lines.iter().enumerate().filter(|(index, _)| *index != 4) {

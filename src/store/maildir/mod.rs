@@ -1,0 +1,31 @@
+//! One file a message: Maildir, with Maildir++ for the folders, shared with Dovecot and mutt.
+//!
+//! Read in this order: `name` (what a file's name tells), `delivery` (a letter comes in),
+//! `directories` (and who is in them), `files` (their listing), `uidlist` and `dotlock` (the numbers
+//! that stay), `scan` (both joined), `stamp`, `view` (the box opened). The formats:
+//! buzon-maildir(5), dovecot-uidlist(5).
+
+mod change;
+mod copy;
+mod delivery;
+mod directories;
+mod dotlock;
+mod files;
+mod folders;
+mod join;
+mod keywords;
+mod listing;
+mod name;
+mod notes;
+mod scan;
+mod session;
+mod stamp;
+mod subscriptions;
+mod uidlist;
+mod view;
+
+pub use delivery::{Prepared, prepare};
+pub use directories::used;
+pub use folders::Tree;
+pub use session::Session;
+pub use view::View;
