@@ -2,6 +2,7 @@
 
 use super::reply::Reply;
 pub use super::verbs::{VERBS, Verb, find};
+use crate::auth::sasl::Mechanism;
 use crate::mail::{Fault, Mailbox, domain, forward_path, reverse_path};
 use crate::text::{Cursor, is_vchar, nearest, printable};
 
@@ -65,8 +66,8 @@ pub fn parse(line: &[u8]) -> (Option<&'static Verb>, Result<Command, Reply>) {
     (Some(verb), parsed)
 }
 
-/// As a transcript may show it: without the initial response of AUTH, and without what was meant as
-/// a password in a line that is no command.
+/// As a transcript may show it: without the initial response of AUTH, also where the mechanism was
+/// forgotten, and without what was meant as a password in a line that is no command.
 pub fn shown(line: &[u8], is_command: bool) -> String {
     const SECRET: [&str; 5] = ["AUTH", "PASS", "LOGIN", "APOP", "PLAIN"];
     let text = printable(line);
@@ -76,8 +77,14 @@ pub fn shown(line: &[u8], is_command: bool) -> String {
     };
     let mut words = text.split_whitespace();
     match (words.next(), words.next(), words.next()) {
-        (Some(verb), Some(mechanism), Some(response)) if is_command && secret(verb) => {
-            format!("{verb} {mechanism} ({} characters)", response.len())
+        (Some(verb), Some(mechanism), response) if is_command && secret(verb) => {
+            match (Mechanism::is_name(mechanism), response) {
+                (true, None) => text,
+                (true, Some(response)) => {
+                    format!("{verb} {mechanism} ({} characters)", response.len())
+                }
+                (false, _) => format!("{verb} ({} characters)", mechanism.len()),
+            }
         }
         (Some(verb), Some(_), _) if !is_command && text.split_whitespace().take(2).any(secret) => {
             format!("{} ({} characters)", &verb[..verb.floor_char_boundary(8)], text.len())
@@ -88,6 +95,11 @@ pub fn shown(line: &[u8], is_command: bool) -> String {
 
 fn syntax(verb: &Verb) -> Reply {
     Reply::new(501, "5.5.4", format!("Syntax: {} {}", verb.name, verb.syntax).trim_end().to_owned())
+}
+
+/// No command of ours, and perhaps a password: AUTH was said before. It is not said back.
+pub fn unsaid() -> Reply {
+    Reply::new(500, "5.5.2", "That is no command; HELP lists them").by("RFC 5321 §4.2.4")
 }
 
 /// No command of ours: perhaps a slip, perhaps a header field before DATA.
@@ -364,6 +376,8 @@ mod tests {
     #[test]
     fn passwords_are_not_shown() {
         assert!(!shown(b"auth plain AGFuYQ==", true).contains("AGFu"));
+        assert_eq!(shown(b"AUTH AGFuYQ==", true), "AUTH (8 characters)");
+        assert_eq!(shown(b"AUTH CRAM-MD5", true), "AUTH CRAM-MD5");
         for line in [
             "ATUH PLAIN AGFu",
             "AUTHPLAIN AGFu",

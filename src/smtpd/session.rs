@@ -78,6 +78,8 @@ pub(super) struct Smtpd<'a> {
     /// How lines end; nobody knows before the first command.
     pub discipline: Option<Discipline>,
     pub user: Option<auth::User>,
+    /// AUTH was the last command: a line that is none may be a password.
+    after_auth: bool,
     pub letters: usize,
     errors: usize,
 }
@@ -94,6 +96,7 @@ pub fn serve(session: Session, live: &Live) {
         transcript,
         discipline: None,
         user: None,
+        after_auth: false,
         letters: 0,
         errors: 0,
     };
@@ -162,12 +165,21 @@ impl Smtpd<'_> {
             self.transcript.client("(a line that ends in another way)", state.name());
             return Ok(("RFC 5321 §2.3.8", Err(reply)));
         }
-        let (verb, command) = command::parse(&octets);
+        let (verb, mut command) = command::parse(&octets);
+        let is_secret = verb.is_none() && self.after_auth;
         if self.transcript.is_on() {
-            self.transcript.client(&command::shown(&octets, command.is_ok()), state.name());
+            let shown = match is_secret {
+                true => format!("({} characters)", octets.len()),
+                false => command::shown(&octets, command.is_ok()),
+            };
+            self.transcript.client(&shown, state.name());
         }
         if let Some(verb) = verb {
+            self.after_auth = verb.name == "AUTH";
             self.fix_discipline(verb, &octets, crlf);
+        }
+        if is_secret {
+            command = Err(command::unsaid());
         }
         let rule = verb.map_or("RFC 5321 §4.2.4", |verb| verb.section);
         let outcome = match command {
