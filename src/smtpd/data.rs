@@ -153,7 +153,7 @@ impl Text {
         self.broken = self.spool.settle().err();
     }
 
-    /// RFC 5321 §6.3: too many hops, or a mailbox it has been delivered to (RFC 9228 §3).
+    /// RFC 5321 §6.3: too many hops, or a mailbox it has been delivered to (RFC 9228 §4).
     fn loops(&self, envelope: &Envelope) -> Result<(), Reply> {
         let text = if self.filter.hops > limits::HOPS {
             format!("{} hops: this letter goes round in circles", self.filter.hops)
