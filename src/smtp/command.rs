@@ -21,10 +21,10 @@ pub enum Command {
     Data,
     /// Forget the letter.
     Rset,
-    /// A user, or part of an address.
-    Vrfy(String),
-    /// An alias.
-    Expn(String),
+    /// A user or an address, and whether the reply may hold UTF-8 (RFC 6531 §3.7.4.2).
+    Vrfy(String, bool),
+    /// An alias, and the same.
+    Expn(String, bool),
     /// About a command, or about all.
     Help(String),
     /// Nothing.
@@ -125,11 +125,12 @@ fn unknown(line: &[u8]) -> Reply {
 
 /// RFC 5321 §4.1.1.1: a domain or an address literal.
 ///
-/// We differ: any printable word is taken, as the name decides nothing here.
+/// We differ: any printable word is taken, as the name decides nothing here; but of ASCII, as
+/// RFC 6531 §3.7.1 wants it.
 pub(super) fn client(cursor: &mut Cursor) -> Result<String, Reply> {
     cursor.spaces();
     let mut strict = *cursor;
-    if let Some(name) = domain(&mut strict).filter(|_| strict.at_end()) {
+    if let Some(name) = domain(&mut strict).filter(|name| name.is_ascii() && strict.at_end()) {
         *cursor = strict;
         return Ok(name);
     }
@@ -263,12 +264,15 @@ pub(super) fn auth(cursor: &mut Cursor) -> Result<Command, Reply> {
     }
 }
 
-/// One or more words that must be there.
-pub(super) fn words(cursor: &mut Cursor, example: &str) -> Result<String, Reply> {
+/// RFC 6531 §3.7.4.2: what is asked for, and whether SMTPUTF8 stands behind it.
+pub(super) fn question(cursor: &mut Cursor, example: &str) -> Result<(String, bool), Reply> {
     let words = rest(cursor);
-    match words.is_empty() {
-        true => Err(Reply::new(501, "5.5.4", format!("Syntax: {example}"))),
-        false => Ok(words),
+    match words.rsplit_once(' ') {
+        _ if words.is_empty() => Err(Reply::new(501, "5.5.4", format!("Syntax: {example}"))),
+        Some((who, last)) if last.eq_ignore_ascii_case("SMTPUTF8") => {
+            Ok((who.trim_end().to_owned(), true))
+        }
+        _ => Ok((words, false)),
     }
 }
 
@@ -317,7 +321,9 @@ mod tests {
             ("DATA ", Command::Data),
             ("NOOP a b", Command::Noop),
             ("HELP", Command::Help(String::new())),
-            ("VRFY luis", Command::Vrfy("luis".into())),
+            ("VRFY luis", Command::Vrfy("luis".into(), false)),
+            ("VRFY <josé@b> smtputf8", Command::Vrfy("<josé@b>".into(), true)),
+            ("EXPN smtputf8", Command::Expn("smtputf8".into(), false)),
             ("AUTH plain", Command::Auth("plain".into(), None)),
             ("AUTH PLAIN =", Command::Auth("PLAIN".into(), Some("=".into()))),
             ("TURN", Command::Obsolete),
@@ -336,6 +342,7 @@ mod tests {
             ("MAIL\0 FROM:<a@b>", (500, "5.5.2")),
             ("EHLO", (501, "5.5.4")),
             ("EHLO a b", (501, "5.5.4")),
+            ("EHLO peña.test", (501, "5.5.4")),
             ("DATA now", (501, "5.5.4")),
             ("QUIT now", (501, "5.5.4")),
             ("MAIL <a@b>", (501, "5.5.4")),

@@ -209,8 +209,8 @@ impl Smtpd<'_> {
             // RFC 5321 §4.1.4: without a greeting, too.
             (Command::Noop, _) => Ok(Reply::new(250, "2.0.0", "OK")),
             (Command::Help(topic), _) => self.help(&topic),
-            (Command::Vrfy(who), _) => self.vrfy(&who),
-            (Command::Expn(who), _) => self.expn(&who),
+            (Command::Vrfy(who, utf8), _) => self.vrfy(&who, utf8),
+            (Command::Expn(who, utf8), _) => self.expn(&who, utf8),
             (Command::Rset, _) => Ok(self.rset(state)),
 
             // RFC 3207 §4
