@@ -37,6 +37,7 @@ impl Smtpd<'_> {
         }
         let go_on = Reply::new(354, "", "Go on, and end with a dot alone on its line");
         self.reply(&go_on, state, "RFC 5321 §4.1.1.4")?;
+        self.conn.flush()?;
         let text = self.text()?;
         self.transcript.client(&format!("({} octets of text)", text.octets), "data");
         // RFC 5321 §4.1.1.4: whatever the reply, the buffers are cleared.

@@ -80,6 +80,8 @@ pub(super) struct Smtpd<'a> {
     pub user: Option<auth::User>,
     /// AUTH was the last command: a line that is none may be a password.
     after_auth: bool,
+    /// The reply may wait for those to the commands behind (RFC 2920 §3.2).
+    may_wait: bool,
     pub letters: usize,
     errors: usize,
 }
@@ -97,6 +99,7 @@ pub fn serve(session: Session, live: &Live) {
         discipline: None,
         user: None,
         after_auth: false,
+        may_wait: false,
         letters: 0,
         errors: 0,
     };
@@ -144,6 +147,9 @@ impl Smtpd<'_> {
             if reply.closes {
                 return Ok(());
             }
+            if !self.may_wait {
+                self.conn.flush()?;
+            }
             if starts_tls {
                 self.start_tls(&mut state)?;
             }
@@ -157,6 +163,7 @@ impl Smtpd<'_> {
         state: &mut State,
     ) -> Result<(&'static str, Result<Reply, Reply>), Hangup> {
         let Line::Text { octets, crlf } = line else {
+            self.may_wait = false;
             self.transcript.client("(a line that is too long)", state.name());
             let text = format!("The line is longer than {} octets", limits::SMTP_LINE);
             return Ok(("RFC 5321 §4.5.3.1.4", Err(Reply::new(500, "5.5.2", text))));
@@ -166,6 +173,7 @@ impl Smtpd<'_> {
             return Ok(("RFC 5321 §2.3.8", Err(reply)));
         }
         let (verb, mut command) = command::parse(&octets);
+        self.may_wait = matches!(command, Ok(Command::Mail(..) | Command::Rcpt(_) | Command::Rset));
         let is_secret = verb.is_none() && self.after_auth;
         if self.transcript.is_on() {
             let shown = match is_secret {
