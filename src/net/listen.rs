@@ -7,7 +7,7 @@ use super::conn::Conn;
 use super::daemon::{Current, Daemon, Flags, Listener, read, serve};
 use super::stream::{Plain, Stream};
 use super::table::{Full, Table};
-use crate::conf::Role;
+use crate::conf::{self, Role};
 use crate::limits;
 use crate::sys::process::{self, Spare};
 use crate::sys::signal::Signal;
@@ -99,6 +99,8 @@ impl Server {
                 let quiet = [io::ErrorKind::WouldBlock, io::ErrorKind::ConnectionAborted];
                 if !quiet.contains(&error.kind()) {
                     log::warn!("accept={error}");
+                    // Such as memory that ran out: as above.
+                    std::thread::sleep(Duration::from_millis(100));
                 }
             }
         }
@@ -111,7 +113,7 @@ impl Server {
         let site = &self.current.site;
         let in_all = site.max_connections.min(self.carried);
         let from_address = site.max_connections_per_address;
-        let place = match self.table.enter(peer.ip().to_canonical(), in_all, from_address) {
+        let place = match self.table.enter(conf::client(peer.ip()), in_all, from_address) {
             Ok(place) => place,
             Err(full) => return self.refuse(role, &stream, full),
         };
