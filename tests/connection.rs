@@ -231,6 +231,23 @@ fn no_password_is_written_down() {
 }
 
 #[test]
+fn root_gives_away_no_directory_that_is_in_use() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let site = Site::new("");
+    let run = site.path("run");
+    std::fs::create_dir(&run).unwrap();
+    let owner = || std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&run).unwrap());
+    std::fs::write(run.join("other.pid"), "1\n").unwrap();
+    site.start("smtpd", &[]).log.wait_for("pid_file=", 1);
+    assert_eq!(owner(), 0);
+    std::fs::remove_file(run.join("other.pid")).unwrap();
+    let _smtpd = site.start("smtpd", &[]);
+    assert_ne!(owner(), 0);
+}
+
+#[test]
 fn a_port_in_use_is_named_with_the_cure() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
