@@ -10,7 +10,7 @@ mod values;
 
 pub use file::{Error, Setting, load};
 pub use keys::{KEYS, Key};
-pub use values::{Address, Network, duration};
+pub use values::{Address, Network, client, duration};
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

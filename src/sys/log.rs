@@ -45,8 +45,9 @@ fn is_journal() -> bool {
         .is_ok_and(|stderr| stream == format!("{}:{}", stderr.st_dev, stderr.st_ino))
 }
 
-/// Begins logging. A second call changes nothing.
+/// Begins logging, also of panics: standard error may be nowhere. A second call changes nothing.
 pub fn start(program: &'static CStr, target: Target, verbose: bool) {
+    std::panic::set_hook(Box::new(|panic| log::error!("panic={:?}", panic.to_string())));
     let level = if verbose { LevelFilter::Debug } else { LevelFilter::Info };
     let name = program.to_str().unwrap_or("buzon");
     let mut builder = env_logger::Builder::new();
