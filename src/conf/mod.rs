@@ -27,7 +27,7 @@ pub enum Role {
     Submissions,
     /// RFC 1939, port 110.
     Pop3,
-    /// RFC 8314 §3.3, port 995: TLS from the first octet.
+    /// RFC 8314 §3.1, port 995: TLS from the first octet.
     Pop3s,
 }
 

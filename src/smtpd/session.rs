@@ -267,7 +267,7 @@ impl Smtpd<'_> {
         self.conn.write(&reply.octets())
     }
 
-    /// DESIGN of a session by hand: RFC 5321 §2.3.8 asks for CRLF, people at a terminal send LF.
+    /// RFC 5321 §2.3.8 asks for CRLF, and people at a terminal send LF.
     ///
     /// We differ: LF alone is taken where the first command ended in it, and only there. Mixing is
     /// refused and ends the session, as what follows could be anything.
