@@ -248,6 +248,17 @@ fn root_gives_away_no_directory_that_is_in_use() {
 }
 
 #[test]
+fn a_reader_that_has_gone_is_no_fault() {
+    let site = Site::new("");
+    for (name, words) in [("smtpd", &["-n", "-v"][..]), ("buzonctl", &["user", "list"])] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = site.command(name).args(words).stdout(writer).output().unwrap();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{name}");
+    }
+}
+
+#[test]
 fn a_port_in_use_is_named_with_the_cure() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

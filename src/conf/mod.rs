@@ -29,7 +29,7 @@ pub enum Role {
     Lmtp,
     /// RFC 1939, port 110.
     Pop3,
-    /// RFC 8314 §3.3, port 995: TLS from the first octet.
+    /// RFC 8314 §3.1, port 995: TLS from the first octet.
     Pop3s,
 }
 

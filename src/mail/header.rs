@@ -4,14 +4,9 @@
 //! it replaces (Return-Path, RFC 5321 §4.4) is left out. The body passes untouched; so does
 //! everything once a line is longer than any header line could be.
 
-use crate::limits;
+use crate::limits::{self, DELIVERIES, HEADER_LINE};
 use crate::text::is_vchar;
 use memchr::memchr;
-
-/// RFC 5322 §2.1.1 allows 998; nobody's header field needs more than this.
-const LINE: usize = 16 * 1024;
-/// Delivered-To fields that are looked at.
-const DELIVERIES: usize = 1_000;
 
 /// Where in the message the filter stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,7 +56,7 @@ impl Filter {
             let end = memchr(b'\n', input).map_or(input.len(), |at| at + 1);
             self.line.extend_from_slice(&input[..end]);
             input = &input[end..];
-            if self.line.ends_with(b"\n") || self.line.len() > LINE {
+            if self.line.ends_with(b"\n") || self.line.len() > HEADER_LINE {
                 self.judge(output);
             }
         }
@@ -99,7 +94,7 @@ impl Filter {
         if self.at != At::Dropping {
             output.extend_from_slice(&line);
         }
-        if line.len() > LINE && !line.ends_with(b"\n") {
+        if line.len() > HEADER_LINE && !line.ends_with(b"\n") {
             self.at = At::Body;
         }
     }
@@ -199,7 +194,7 @@ mod tests {
         for _ in 0..100 {
             filter.feed(&[b'x'; 1000], &mut output);
         }
-        assert!(filter.line.len() <= LINE + 1000);
+        assert!(filter.line.len() <= HEADER_LINE + 1000);
         filter.end(&mut output);
         assert_eq!(output.len(), 100_001);
     }

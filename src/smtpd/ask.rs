@@ -22,7 +22,7 @@ impl Smtpd<'_> {
         Ok(told(Reply::new(250, "2.1.5", format!("<{address}>")), utf8))
     }
 
-    /// RFC 5321 §3.5.2: one line a member. 252 where the site does not tell (§7.3).
+    /// RFC 5321 §3.5.1: one line a member. 252 where the site does not tell (§7.3).
     pub(super) fn expn(&self, who: &str, utf8: bool) -> Result<Reply, Reply> {
         let path = name_or_path(who)?;
         if !self.site.expn {
