@@ -90,12 +90,13 @@ fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
     let inetd = socket::spare_the_client();
     let flags = flags(&daemon, args).map_err(|fault| {
         if inetd {
-            logging::start(daemon.name, logging::Target::choose(false), false);
+            logging::start(daemon.name, logging::Target::choose(false, false), false);
         }
         tell(&fault, exit::USAGE)
     })?;
     if !flags.check {
-        let target = logging::Target::choose(flags.foreground);
+        let target =
+            logging::Target::choose(flags.foreground, !flags.foreground && !flags.standard_input);
         logging::start(daemon.name, target, flags.verbose);
     }
     let current = read(flags.file.as_deref()).map_err(|fault| tell(&fault, exit::CONFIG))?;

@@ -27,11 +27,12 @@ pub enum Target {
 static TARGET: OnceLock<Target> = OnceLock::new();
 
 impl Target {
-    /// The place for a program in the foreground or not.
-    pub fn choose(foreground: bool) -> Target {
-        match (is_journal(), foreground) {
-            (true, _) => Target::Journal,
-            (false, true) => Target::Terminal,
+    /// The place for a program in the foreground or not. One that will detach leaves its standard
+    /// error behind.
+    pub fn choose(foreground: bool, detaches: bool) -> Target {
+        match (foreground, !detaches && is_journal()) {
+            (_, true) => Target::Journal,
+            (true, false) => Target::Terminal,
             (false, false) => Target::Syslog,
         }
     }
