@@ -134,8 +134,9 @@ fn need_certificates(path: &Path, site: &mut Site, faults: &mut Vec<String>) {
         return;
     }
     for setting in &mut site.settings {
-        let Some(role) =
-            [Role::Submissions, Role::Pop3s, Role::Imaps].into_iter().find(|role| role.name() == setting.key)
+        let Some(role) = [Role::Submissions, Role::Pop3s, Role::Imaps]
+            .into_iter()
+            .find(|role| role.name() == setting.key)
         else {
             continue;
         };

@@ -165,7 +165,9 @@ impl Imapd<'_> {
                 self.conn.output().extend_from_slice(value);
             }
             Item::Rfc822 => self.whole("RFC822", at, fetched, open)?,
-            Item::Rfc822Header => self.ranges("RFC822.HEADER", Side::Header, at, fetched, apart, open)?,
+            Item::Rfc822Header => {
+                self.ranges("RFC822.HEADER", Side::Header, at, fetched, apart, open)?
+            }
             Item::Rfc822Text => self.ranges("RFC822.TEXT", Side::Text, at, fetched, apart, open)?,
             Item::Section { section, partial: None, .. } if *section == Section::default() => {
                 self.whole("BODY[]", at, fetched, open)?;
@@ -408,12 +410,6 @@ fn describe(
     utf8: bool,
     open: &mut Open,
 ) -> Result<Described, Trouble> {
-    if !utf8 && let Some(described) = open.mailbox.cached(at).and_then(Described::of) {
-        return Ok(described);
-    }
     let described = Described::new(take_apart(at, apart, open)?, utf8);
-    if !utf8 {
-        open.mailbox.remember(at, &described.0);
-    }
     Ok(described)
 }

@@ -1,6 +1,7 @@
 //! STORE (RFC 3501 §6.4.6), COPY (§6.4.7), MOVE (RFC 6851).
 
 use super::command::{How, Mailbox, Store};
+use super::data;
 use super::fetched::Fetched;
 use super::flag::Flag;
 use super::mailbox::{SYSTEM, flags_of, folder_status, may_write, store_status};
@@ -28,7 +29,12 @@ impl Imapd<'_> {
             How::Add => Change::Add,
             How::Remove => Change::Remove,
         };
+        let known = open.mailbox.keywords().len();
         let (flags, keywords) = wanted(&store.flags, change, open)?;
+        if open.mailbox.keywords().len() > known {
+            let names = open.keywords();
+            data::flags(self.conn.output(), Flag::SYSTEM.iter().chain(&names));
+        }
         open.mailbox.store(&indices, change, flags, keywords).map_err(store_status)?;
         let (names, rev2) = (open.keywords(), self.rev2);
         let mut gone = false;
@@ -62,7 +68,8 @@ impl Imapd<'_> {
         account: &mut Account,
         open: &mut Open,
     ) -> Outcome {
-        let copied = self.transfer((uid, set), to, (account, open), crate::store::Selected::copy)?;
+        let copied =
+            self.transfer((uid, set), to, (account, open), crate::store::Selected::copy)?;
         Ok(match copied {
             Some(code) => Status::ok("Copied").with(code),
             None => Status::ok("There was nothing to copy"),

@@ -7,7 +7,7 @@ use super::flag::Use;
 use super::mailbox::folder_status;
 use super::response::{Code, Status};
 use super::session::{Account, Imapd, Outcome};
-use crate::store::{self, SpecialUse};
+use crate::store::SpecialUse;
 
 impl Imapd<'_> {
     /// RFC 3501 §6.3.3, RFC 6154 §3.
@@ -88,31 +88,36 @@ impl Imapd<'_> {
         account: &mut Account,
     ) -> Outcome {
         let name = mailbox.name(self.speaks_utf8())?;
-        let status = account.folders.status(&name).map_err(folder_status)?;
-        self.tell_status(&name, items, &status);
+        let told = self.status_items(&name, items, account)?;
+        let utf8 = self.speaks_utf8();
+        data::status(self.conn.output(), &name, &told, utf8);
         Ok(Status::ok("That is its status"))
     }
 
-    pub(super) fn tell_status(&mut self, name: &str, items: &[StatusItem], of: &store::Status) {
-        let limit = self.site.message_size;
-        let told: Vec<_> = items
-            .iter()
-            .map(|item| {
-                let value = match item {
-                    StatusItem::Messages => of.messages.into(),
-                    StatusItem::Recent => of.recent.into(),
-                    StatusItem::UidNext => of.uid_next.into(),
-                    StatusItem::UidValidity => of.uid_validity.into(),
-                    StatusItem::Unseen => of.unseen.into(),
-                    StatusItem::Deleted => of.deleted.into(),
-                    StatusItem::Size => of.octets,
-                    StatusItem::AppendLimit => limit,
-                };
-                (*item, Some(value))
-            })
-            .collect();
-        let utf8 = self.speaks_utf8();
-        data::status(self.conn.output(), name, &told, utf8);
+    pub(super) fn status_items(
+        &self,
+        name: &str,
+        items: &[StatusItem],
+        account: &Account,
+    ) -> Result<Vec<(StatusItem, Option<u64>)>, Status> {
+        let of = account.folders.status(name).map_err(folder_status)?;
+        let value = |item: &StatusItem| {
+            let number = match item {
+                StatusItem::Messages => of.messages,
+                StatusItem::Recent => of.recent,
+                StatusItem::UidNext => of.uid_next,
+                StatusItem::UidValidity => of.uid_validity,
+                StatusItem::Unseen => of.unseen,
+                StatusItem::Deleted => of.deleted,
+                StatusItem::AppendLimit => return Ok((*item, Some(self.site.message_size))),
+                StatusItem::Size => {
+                    let octets = of.octets.map_or_else(|| account.folders.octets(name), Ok);
+                    return Ok((*item, Some(octets.map_err(folder_status)?)));
+                }
+            };
+            Ok((*item, Some(number.into())))
+        };
+        items.iter().map(value).collect()
     }
 }
 

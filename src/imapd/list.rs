@@ -48,10 +48,12 @@ impl Imapd<'_> {
             }
             let chosen = self.chosen(list, row);
             let below = list.select.recursive_match
-                && rows.iter().any(|((_, other), row)| is_below(other, name) && self.chosen(list, row));
+                && rows
+                    .iter()
+                    .any(|((_, other), row)| is_below(other, name) && self.chosen(list, row));
             if chosen || below {
                 self.tell_row(list, name, row, &rows, below);
-                self.status_of(list, name, row, account)?;
+                self.status_of(list, name, row, account);
             }
         }
         Ok(Status::ok("That is the list"))
@@ -92,20 +94,16 @@ impl Imapd<'_> {
     }
 
     /// RFC 5819 §2: a mailbox that cannot be opened is passed over.
-    fn status_of(
-        &mut self,
-        list: &List,
-        name: &str,
-        row: &Row,
-        account: &mut Account,
-    ) -> Result<(), Status> {
+    fn status_of(&mut self, list: &List, name: &str, row: &Row, account: &mut Account) {
         if !list.tell.status.is_empty() && row.selectable {
-            match account.folders.status(name) {
-                Ok(status) => self.tell_status(name, &list.tell.status, &status),
-                Err(error) => log::warn!("{} status={:?}", self.id, folder_status(error).to_string()),
+            match self.status_items(name, &list.tell.status, account) {
+                Ok(told) => {
+                    let utf8 = self.speaks_utf8();
+                    data::status(self.conn.output(), name, &told, utf8);
+                }
+                Err(status) => log::warn!("{} status={:?}", self.id, status.to_string()),
             }
         }
-        Ok(())
     }
 
     /// RFC 3501 §6.3.9: `%` shows a parent whose child is subscribed, as \Noselect.
@@ -146,7 +144,7 @@ fn rows(account: &mut Account) -> Result<Rows, Status> {
             exists: true,
             selectable: folder.selectable,
             subscribed: false,
-            special: folder.special_use,
+            special: folder.use_,
         };
         rows.insert(key(&folder.name), row);
     }

@@ -71,11 +71,17 @@ impl Open {
 
 impl Imapd<'_> {
     /// RFC 3501 §6.3.1; without the right to change anything §6.3.2.
-    pub(super) fn select(&mut self, mailbox: &Mailbox, examine: bool, state: &mut State) -> Outcome {
+    pub(super) fn select(
+        &mut self,
+        mailbox: &Mailbox,
+        examine: bool,
+        state: &mut State,
+    ) -> Outcome {
         let was_selected = matches!(state, State::Selected(..));
         leave(state);
         let utf8 = self.speaks_utf8();
-        let State::Authenticated(account) = std::mem::replace(state, State::NotAuthenticated) else {
+        let State::Authenticated(account) = std::mem::replace(state, State::NotAuthenticated)
+        else {
             return Err(Status::bad("Log in first"));
         };
         let opened = mailbox.name(utf8).and_then(|name| {
@@ -222,7 +228,8 @@ fn leave(state: &mut State) {
 pub(super) fn may_write(open: &Open) -> Result<(), Status> {
     match open.read_only {
         true => {
-            Err(Status::no(Code::Cannot, "The mailbox is open to be read only").by("RFC 3501 §6.3.2"))
+            Err(Status::no(Code::Cannot, "The mailbox is open to be read only")
+                .by("RFC 3501 §6.3.2"))
         }
         false => Ok(()),
     }

@@ -165,7 +165,9 @@ impl Test {
     /// How dear it is: what is known, what a stat tells, a header, a body.
     fn cost(&self) -> u8 {
         match self {
-            Test::Always | Test::Flags(_) | Test::Keyword(_) | Test::Numbers(_) | Test::Uids(_) => 0,
+            Test::Always | Test::Flags(_) | Test::Keyword(_) | Test::Numbers(_) | Test::Uids(_) => {
+                0
+            }
             Test::Larger(_) | Test::Smaller(_) | Test::Came(..) | Test::Between(..) => 1,
             Test::Header(..) | Test::Sent(..) => 2,
             Test::Body(_) | Test::Text(_) => 3,

@@ -86,17 +86,8 @@ pub(super) struct Imapd<'a> {
 /// Serves a session to its end.
 pub fn serve(session: Session, live: &Live) {
     let Session { site, conn, id, transcript, alone, .. } = session;
-    let mut imapd = Imapd {
-        site,
-        live,
-        conn,
-        id,
-        alone,
-        transcript,
-        rev2: false,
-        utf8: false,
-        errors: 0,
-    };
+    let mut imapd =
+        Imapd { site, live, conn, id, alone, transcript, rev2: false, utf8: false, errors: 0 };
     let mut state = State::NotAuthenticated;
     let end = match imapd.run(&mut state) {
         Ok(()) => "logout",
@@ -104,7 +95,8 @@ pub fn serve(session: Session, live: &Live) {
         Err(Hangup::Silent) => "timeout",
         Err(Hangup::Stopping) => "stopping",
     };
-    let user = state.account().map_or(String::new(), |account| format!(" user={}", account.user.name));
+    let user =
+        state.account().map_or(String::new(), |account| format!(" user={}", account.user.name));
     // Careful: before the client can know that we are gone, its mailbox is closed.
     drop(state);
     let Imapd { id, conn, errors, transcript, .. } = imapd;
@@ -394,7 +386,7 @@ impl Imapd<'_> {
 
     /// A line; one beyond all limits ends the session, as nobody knows where its command ends.
     pub(super) fn line(&mut self) -> Result<Vec<u8>, Hangup> {
-        match self.conn.read_line(limits::IMAP_COMMAND, self.site.imap_timeout)? {
+        match self.conn.read_line(limits::IMAP_LINE, self.site.imap_timeout)? {
             Line::Text { octets, .. } => Ok(octets),
             Line::TooLong => {
                 let status = Status::bye("The line is too long, good-bye").with(Code::TooBig);

@@ -281,6 +281,13 @@ impl Conn {
         }
     }
 
+    /// Whether the client said something, and whether we stop.
+    fn look(&self, timeout: Duration, stoppable: bool) -> Result<[bool; 2], Hangup> {
+        let stream = self.stream.as_ref().ok_or(Hangup::Lost)?;
+        let fds = if stoppable { [stream.fd(), self.stop.as_fd()] } else { [stream.fd(); 2] };
+        poll::readable(fds, Some(timeout)).map_err(|_| Hangup::Lost)
+    }
+
     /// An idle connection holds no buffer.
     fn give_back(&mut self) {
         self.output = Vec::new();
@@ -290,16 +297,14 @@ impl Conn {
     }
 
     fn wait(&mut self, deadline: Instant, stoppable: bool) -> Result<(), Hangup> {
-        let Some(stream) = &self.stream else { return Err(Hangup::Lost) };
-        let fds = if stoppable { [stream.fd(), self.stop.as_fd()] } else { [stream.fd(); 2] };
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut ready = poll::readable(fds, Some(left.min(IDLE)));
+        let mut ready = self.look(left.min(IDLE), stoppable);
         if matches!(ready, Ok([false, false])) {
             self.give_back();
             let left = deadline.saturating_duration_since(Instant::now());
-            ready = poll::readable(fds, Some(left));
+            ready = self.look(left, stoppable);
         }
-        match ready.map_err(|_| Hangup::Lost)? {
+        match ready? {
             [_, true] if stoppable => Err(Hangup::Stopping),
             [false, false] => Err(Hangup::Silent),
             // Careful: the same descriptor twice may become ready between its two looks.
