@@ -94,6 +94,11 @@ impl Marks {
         self.0 >> FIRST_KEYWORD
     }
 
+    /// The same flags with other keywords.
+    pub fn with_keywords(self, keywords: u32) -> Marks {
+        Marks(self.0 & ((1 << FIRST_KEYWORD) - 1) | Marks::of(Flags::NONE, keywords).0)
+    }
+
     /// After a change; what callers can name are all flags and the keywords in `named`.
     pub fn changed(self, change: Change, by: Marks, named: u32) -> Marks {
         let all = Flags(!0);

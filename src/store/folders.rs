@@ -4,7 +4,7 @@
 //! there only because others are below it can be listed and not selected. What must be remembered
 //! beside the mailboxes stands in files of Dovecot where it has one.
 
-use super::{Error, Selected, maildir};
+use super::{Error, Flags, Letter, Selected, maildir};
 use crate::conf::Location;
 use std::io;
 
@@ -224,4 +224,38 @@ impl Folders {
             Folders::Mbox => not_there(),
         }
     }
+
+    /// Writes a letter for a mailbox, synced, where nobody sees it; `date` is in seconds since
+    /// 1970, now where there is none. Dropping it takes it away.
+    pub fn prepare_append(
+        &self,
+        name: &str,
+        letter: &Letter,
+        flags: Flags,
+        keywords: &[String],
+        date: Option<i64>,
+    ) -> Result<Appending, FolderError> {
+        match self {
+            Folders::Maildir(tree) => {
+                let path = tree.path(name)?;
+                let letter = maildir::prepare_append(&path, letter, flags, keywords, date)?;
+                Ok(Appending::Maildir(letter))
+            }
+            Folders::Mbox => not_there(),
+        }
+    }
+
+    /// Puts letters that were written for one mailbox into it, all of them or none. Returns its
+    /// UIDVALIDITY and their UIDs.
+    pub fn commit_append(&self, letters: Vec<Appending>) -> Result<(u32, Vec<u32>), FolderError> {
+        let letters = letters.into_iter().map(|Appending::Maildir(letter)| letter);
+        Ok(maildir::commit_append(letters.collect())?)
+    }
+}
+
+/// A letter written for a mailbox; see `Folders::prepare_append`.
+#[derive(Debug)]
+pub enum Appending {
+    /// In `tmp`.
+    Maildir(maildir::Appending),
 }

@@ -17,7 +17,7 @@ mod window;
 mod wire;
 
 pub use flags::{Change, Flags, KEYWORDS};
-pub use folders::{Folder, FolderError, Folders, SpecialUse, Status};
+pub use folders::{Appending, Folder, FolderError, Folders, SpecialUse, Status};
 pub use letter::{Body, Letter};
 pub use mailbox::{Mailbox, Message};
 pub use selected::{Changes, Copied, Selected, Summary};

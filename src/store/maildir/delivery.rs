@@ -53,7 +53,7 @@ pub fn prepare(maildir: &Path, letter: &Letter) -> Result<Prepared, Error> {
 
 /// Writes the letter and returns its octets, on disk and in wire form. The store keeps lines: one
 /// that does not end is ended.
-fn write(mut file: &File, letter: &Letter) -> io::Result<(u64, u64)> {
+pub fn write(mut file: &File, letter: &Letter) -> io::Result<(u64, u64)> {
     let head = letter.head;
     let (octets, lines, last) = match letter.body {
         Body::Octets(body) => {

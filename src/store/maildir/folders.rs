@@ -104,7 +104,7 @@ impl Tree {
     }
 
     /// The path of a mailbox that is there.
-    fn path(&self, name: &str) -> Result<PathBuf, FolderError> {
+    pub fn path(&self, name: &str) -> Result<PathBuf, FolderError> {
         let name = parse(name)?;
         match self.is_there(&Maildir::open(&self.top)?.root, &name)? {
             true => Ok(self.path_of(&name)),

@@ -5,6 +5,7 @@
 //! that stay), `scan` (both joined), `stamp`, `view` (the box opened). The formats:
 //! buzon-maildir(5), dovecot-uidlist(5).
 
+mod append;
 mod change;
 mod copy;
 mod delivery;
@@ -12,6 +13,7 @@ mod directories;
 mod dotlock;
 mod files;
 mod folders;
+mod intake;
 mod join;
 mod keywords;
 mod listing;
@@ -24,6 +26,7 @@ mod subscriptions;
 mod uidlist;
 mod view;
 
+pub use append::{Appending, commit as commit_append, prepare as prepare_append};
 pub use delivery::{Prepared, prepare};
 pub use directories::used;
 pub use folders::Tree;
