@@ -199,3 +199,34 @@ fn sections_of_the_complex_letter() {
     let header = text(&[], Side::Header).unwrap();
     assert_eq!(header + &text(&[], Side::Text).unwrap(), text(&[], Side::Whole).unwrap());
 }
+
+#[test]
+fn sections_of_a_message_that_is_one() {
+    let message = std::fs::read(letters().join("message-at-the-top.eml")).unwrap();
+    let tree = Tree::new(&message);
+    let text = |numbers: &[u32], side| {
+        let ranges = tree.section(&message, numbers, side)?;
+        let octets: Vec<u8> =
+            ranges.into_iter().flat_map(|range| message[range].to_vec()).collect();
+        Some(String::from_utf8(octets).unwrap())
+    };
+    let outer = "MIME-Version: 1.0\nContent-Type: message/rfc822\nSubject: around\n\n";
+    let inner = "Subject: within\nContent-Type: multipart/mixed; boundary=x\n\n";
+    for (numbers, side, expected) in [
+        (&[][..], Side::Header, Some(outer)),
+        (&[1], Side::Mime, Some(outer)),
+        (&[1], Side::Header, Some(inner)),
+        (&[1, 1], Side::Whole, Some("a")),
+        (&[1, 2], Side::Header, Some("Subject: deeper\n\n")),
+        (&[1, 2], Side::Text, Some("b")),
+        (&[1, 2, 1], Side::Whole, Some("b")),
+        (&[1, 2, 1], Side::Mime, Some("Subject: deeper\n\n")),
+        (&[1, 3], Side::Whole, None),
+        (&[1, 2, 2], Side::Whole, None),
+        (&[2], Side::Whole, None),
+    ] {
+        assert_eq!(text(numbers, side).as_deref(), expected, "{numbers:?} {side:?}");
+    }
+    assert_eq!(text(&[1], Side::Whole), text(&[], Side::Text));
+    assert_eq!(inner.to_owned() + &text(&[1], Side::Text).unwrap(), text(&[], Side::Text).unwrap());
+}

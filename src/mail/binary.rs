@@ -5,7 +5,8 @@
 //! message: what is no MIME passes as text. A composite part cannot be base64 (RFC 2045 §6.4), so
 //! there `binary` becomes `8bit`, and its own parts are looked into.
 
-use super::mime::{self, Boundary, Kind};
+use super::boundary::Boundaries;
+use super::mime::{self, Kind};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memchr;
@@ -45,7 +46,7 @@ impl At {
 /// Reads a message, and gives out lines that end in LF.
 pub struct ToText {
     /// The boundaries of the multiparts that are open, outermost first.
-    open: Vec<Boundary>,
+    open: Boundaries,
     at: At,
     line: Vec<u8>,
     /// Whether `line` begins where a line does.
@@ -58,7 +59,7 @@ impl ToText {
     /// Before the first octet.
     pub fn new() -> ToText {
         ToText {
-            open: Vec::new(),
+            open: Boundaries::default(),
             at: At::header(false),
             line: Vec::new(),
             line_start: true,
@@ -127,7 +128,7 @@ impl ToText {
     /// RFC 2046 §5.1.2: the boundary of any multipart that is open ends all parts within it.
     fn boundary(&mut self, line: &[u8], output: &mut Vec<u8>) -> bool {
         let Some(text) = line.strip_prefix(b"--") else { return false };
-        let Some((at, closes)) = mime::delimiter(&self.open, text) else { return false };
+        let Some((at, closes)) = self.open.delimiter(text) else { return false };
         self.end_part(output);
         self.open.truncate(if closes { at } else { at + 1 });
         let digest = self.open.last().is_some_and(|boundary| boundary.digest);

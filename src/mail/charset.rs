@@ -41,66 +41,71 @@ impl Charset {
 /// Appends a text without regard to case, always in UTF-8.
 pub(super) fn fold(octets: &[u8], folded: &mut Vec<u8>) {
     if octets.is_ascii() {
-        return fold_ascii(octets, folded);
+        let start = folded.len();
+        folded.extend_from_slice(octets);
+        return folded[start..].make_ascii_lowercase();
     }
-    for chunk in octets.utf8_chunks() {
-        fold_text(chunk.valid(), folded);
-        for octet in chunk.invalid() {
-            fold_character(char::from(*octet), folded);
+    let mut rest = octets;
+    while !rest.is_empty() {
+        let start = folded.len();
+        folded.extend_from_slice(&rest[..rest.len().min(BLOCK)]);
+        let done = fold_in_place(&mut folded[start..]);
+        folded.truncate(start + done);
+        rest = &rest[done..];
+        if done < BLOCK && !rest.is_empty() {
+            rest = &rest[fold_one(rest, folded)..];
         }
     }
 }
 
-fn fold_ascii(octets: &[u8], folded: &mut Vec<u8>) {
-    let start = folded.len();
-    folded.extend_from_slice(octets);
-    folded[start..].make_ascii_lowercase();
-}
+/// What is folded at once: small, as it is done again when a character grows or shrinks.
+const BLOCK: usize = 256;
 
-fn fold_text(text: &str, folded: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(|octet| !octet.is_ascii()) {
-        fold_ascii(&rest.as_bytes()[..at], folded);
-        let mut characters = rest[at..].chars();
-        if let Some(character) = characters.next() {
-            fold_character(character, folded);
+/// Folds up to the first character that would become longer or shorter, or that is none. Tells how
+/// far it came.
+fn fold_in_place(text: &mut [u8]) -> usize {
+    text.make_ascii_lowercase();
+    let mut at = 0;
+    while at < text.len() {
+        match text[at..] {
+            [a, b, c, d, e, f, g, h, ..] if (a | b | c | d | e | f | g | h) < 0x80 => at += 8,
+            [0..0x80, ..] => at += 1,
+            [lead @ 0xc2..0xe0, next @ 0x80..0xc0, ..] => {
+                match SHORT[usize::from(lead & 0x1f) << 6 | usize::from(next & 0x3f)] {
+                    [0, 0] => return at,
+                    pair => text[at..at + 2].copy_from_slice(&pair),
+                }
+                at += 2;
+            }
+            // Quotes and dashes; Chinese, Japanese, Korean: no letters with case.
+            [0xe2, 0x80..0x84, 0x80..0xc0, ..]
+            | [0xe3..=0xe9 | 0xeb..=0xec, 0x80..0xc0, 0x80..0xc0, ..] => at += 3,
+            _ => return at,
         }
-        rest = characters.as_str();
     }
-    fold_ascii(rest.as_bytes(), folded);
+    at
 }
 
-/// The characters of two octets, where most letters with case stand: each as it folds, or NUL if it
-/// becomes more than one.
-static SHORT: LazyLock<Vec<char>> = LazyLock::new(|| {
-    let folds = (0..0x800u32).filter_map(char::from_u32).map(|character| {
-        let mut all = full_fold(character);
-        match (all.next(), all.next()) {
-            (Some(one), None) => one,
-            _ => '\0',
-        }
-    });
-    folds.collect()
+/// The characters of two octets, as they fold; zeros where that takes more or fewer.
+static SHORT: LazyLock<Vec<[u8; 2]>> = LazyLock::new(|| {
+    let characters = (0..0x800u32).filter_map(char::from_u32);
+    let folds = characters.map(|character| full_fold(character).collect::<String>());
+    folds.map(|text| text.as_bytes().try_into().unwrap_or_default()).collect()
 });
 
 fn full_fold(character: char) -> impl Iterator<Item = char> {
     character.to_uppercase().flat_map(char::to_lowercase)
 }
 
-fn fold_character(character: char, folded: &mut Vec<u8>) {
-    let mut room = [0; 4];
-    match SHORT.get(character as usize) {
-        // No letters with case: Chinese, Japanese, Korean.
-        None if matches!(character, '\u{2e80}'..='\u{a63f}' | '\u{ac00}'..='\u{d7ff}') => {
-            folded.extend_from_slice(character.encode_utf8(&mut room).as_bytes());
-        }
-        Some('\0') | None => {
-            for one in full_fold(character) {
-                folded.extend_from_slice(one.encode_utf8(&mut room).as_bytes());
-            }
-        }
-        Some(one) => folded.extend_from_slice(one.encode_utf8(&mut room).as_bytes()),
+/// Folds the first character, or the first octet if it begins none. Tells how long it was.
+fn fold_one(octets: &[u8], folded: &mut Vec<u8>) -> usize {
+    let start = &octets[..octets.len().min(4)];
+    let valid = start.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
+    let character = valid.unwrap_or_else(|| char::from(octets[0]));
+    for one in full_fold(character) {
+        folded.extend_from_slice(one.encode_utf8(&mut [0; 4]).as_bytes());
     }
+    valid.map_or(1, char::len_utf8)
 }
 
 /// How many octets at the end are a character that is not all there.
@@ -140,11 +145,21 @@ mod tests {
             ("\u{212a}", "k"),
             ("日本", "日本"),
             ("ǆ", "ǅ"),
+            ("ÿ ß", "Ÿ SS"),
+            ("Ⱥ", "ⱥ"),
+            ("“Ⴀ” — €", "“ⴀ” — €"),
+            ("\u{10400}", "\u{10428}"),
         ] {
             assert_eq!(folded(one.as_bytes()), folded(other.as_bytes()), "{one}");
         }
         assert_ne!(folded("nandu".as_bytes()), folded("ñandú".as_bytes()));
         assert_eq!(folded(b"\xd1and\xda\0"), "ñandú\0");
+        assert_eq!(folded(b"\xe2\x80A\xf0\xff"), "â\u{80}aðÿ");
+        for length in 200..300 {
+            let long = ["x".repeat(length), "ÑaßЖ日😀".repeat(100)].concat();
+            let expected = ["x".repeat(length), "ñassж日😀".repeat(100)].concat();
+            assert_eq!(folded(long.as_bytes()), expected);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Lenient in reading: a parameter may lack its quotes, a field may hold what no grammar knows.
 
+use super::boundary::Boundary;
 use super::fields::{field, unfold};
 use super::tokens::{is_token, quoted, skip_cfws};
 use crate::text::Cursor;
@@ -9,30 +10,6 @@ use memchr::memchr;
 
 /// Parameters of one field that are read.
 const PARAMETERS: usize = 1_000;
-
-/// RFC 2046 §5.1.1: the delimiter of a multipart.
-#[derive(Debug)]
-pub(super) struct Boundary {
-    text: Vec<u8>,
-    /// RFC 2046 §5.1.5: parts without a type are messages.
-    pub digest: bool,
-}
-
-/// Which of the open multiparts a line delimits, its `--` taken away, and whether it closes it. A
-/// delimiter is a line that begins with one (RFC 2046 §5.1.1); if several do, the longest is meant,
-/// and of two alike the inner one.
-pub(super) fn delimiter(open: &[Boundary], line: &[u8]) -> Option<(usize, bool)> {
-    let mut found: Option<usize> = None;
-    for (at, boundary) in open.iter().enumerate() {
-        let long = boundary.text.len();
-        let longer = found.is_none_or(|other| open[other].text.len() <= long);
-        if long <= line.len() && longer && line[..long] == boundary.text[..] {
-            found = Some(at);
-        }
-    }
-    let at = found?;
-    Some((at, line[open[at].text.len()..].starts_with(b"--")))
-}
 
 /// How a part is made.
 #[derive(Debug)]
@@ -181,28 +158,5 @@ mod tests {
             };
             assert_eq!(found, expected, "{value}");
         }
-    }
-
-    #[test]
-    fn lines_that_are_boundaries() {
-        let open: Vec<_> = ["ab", "abc", "x", "ab"]
-            .into_iter()
-            .map(|text| Boundary { text: text.into(), digest: false })
-            .collect();
-        for (line, expected) in [
-            ("ab\r\n", Some((3, false))),
-            ("ab \t\n", Some((3, false))),
-            ("ab--\r\n", Some((3, true))),
-            ("ab-- ", Some((3, true))),
-            ("ab-", Some((3, false))),
-            ("abc\r\n", Some((1, false))),
-            ("abc--\r\n", Some((1, true))),
-            ("xyz\n", Some((2, false))),
-            ("a\r\n", None),
-            ("", None),
-        ] {
-            assert_eq!(delimiter(&open, line.as_bytes()), expected, "{line:?}");
-        }
-        assert_eq!(delimiter(&[], b"ab"), None);
     }
 }

@@ -5,6 +5,7 @@
 mod address; // RFC 5321 §4.1.2: paths and mailboxes
 mod addresses; // RFC 5322 §3.4: who a field names
 mod binary; // RFC 3030: binary parts become base64
+mod boundary; // RFC 2046 §5.1.1: what delimits parts
 mod charset; // charsets and case, for SEARCH
 mod date; // RFC 5322 §3.3
 mod entity; // RFC 2045: what a part's header says of it, for a client

@@ -7,8 +7,9 @@
 //!
 //! The parts stand in one vector, each before those within it.
 
+use super::boundary::Boundaries;
 use super::fields::{is_blank, line_end};
-use super::mime::{self, Boundary, Kind};
+use super::mime::{self, Kind};
 use super::tally::Tally;
 use memchr::memmem::Finder;
 use std::ops::Range;
@@ -113,7 +114,7 @@ struct Parser<'a> {
     parts: Vec<Part>,
     open: Vec<Open>,
     /// Of those in `open` that are multiparts and not closed.
-    boundaries: Vec<Boundary>,
+    boundaries: Boundaries,
     /// Where in `open` they are.
     owners: Vec<usize>,
     tally: Tally,
@@ -127,7 +128,7 @@ impl<'a> Parser<'a> {
             at: 0,
             parts: Vec::new(),
             open: Vec::new(),
-            boundaries: Vec::new(),
+            boundaries: Boundaries::default(),
             owners: Vec::new(),
             tally: Tally::default(),
             dashes: Finder::new(b"\n--"),
@@ -178,12 +179,12 @@ impl<'a> Parser<'a> {
     }
 
     fn is_delimiter(&self, text: &[u8]) -> Option<(usize, bool)> {
-        mime::delimiter(&self.boundaries, text)
+        if self.parts.len() < PARTS { self.boundaries.delimiter(text) } else { None }
     }
 
     /// Passes octets up to a delimiter.
     fn body(&mut self) -> Next {
-        if self.boundaries.is_empty() || self.parts.len() >= PARTS {
+        if self.owners.is_empty() || self.parts.len() >= PARTS {
             return Next::End;
         }
         loop {

@@ -7,7 +7,9 @@
 use super::charset::Charset;
 use super::tokens::is_white;
 use super::transfer::{Coding, Decoded, hexadecimal};
-use memchr::{memchr, memmem};
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr2};
+use std::sync::LazyLock;
 
 /// An encoded word (RFC 2047 §2).
 struct Word<'a> {
@@ -23,7 +25,7 @@ pub fn decode_words(value: &[u8], text: &mut Vec<u8>) {
     let mut rest = value.trim_ascii();
     // What words of one charset, one after another, have said.
     let mut said: Option<(Charset, Vec<u8>)> = None;
-    while let Some(at) = memmem::find(rest, b"=?") {
+    while let Some(at) = WORD.find(rest) {
         let (before, from) = rest.split_at(at);
         let found = word(from);
         let goes_on = match (&said, &found) {
@@ -99,13 +101,30 @@ fn flush(said: &mut Option<(Charset, Vec<u8>)>, text: &mut Vec<u8>) {
 
 /// Appends text with runs of blanks and line ends as one space.
 pub(super) fn plain(mut octets: &[u8], text: &mut Vec<u8>) {
-    while let Some(at) = octets.iter().position(|octet| is_white(*octet)) {
-        text.extend_from_slice(&octets[..at]);
+    while let Some(end) = memchr(b'\n', octets) {
+        one_line(octets[..end].trim_ascii_end(), text);
         text.push(b' ');
-        octets = octets[at..].trim_ascii_start();
+        octets = octets[end..].trim_ascii_start();
     }
-    text.extend_from_slice(octets);
+    one_line(octets, text);
 }
+
+/// Most lines have no runs of blanks.
+fn one_line(mut line: &[u8], text: &mut Vec<u8>) {
+    let blank_before_blank =
+        |(one, next): &(&u8, &u8)| matches!(**next, b' ') && matches!(**one, b' ');
+    let runs = line.iter().zip(line.iter().skip(1)).filter(blank_before_blank).count();
+    if runs > 0 || memchr2(b'\t', b'\r', line).is_some() {
+        while let Some(at) = line.iter().position(|octet| is_white(*octet)) {
+            text.extend_from_slice(&line[..at]);
+            text.push(b' ');
+            line = line[at..].trim_ascii_start();
+        }
+    }
+    text.extend_from_slice(line);
+}
+
+static WORD: LazyLock<Finder> = LazyLock::new(|| Finder::new(b"=?"));
 
 #[cfg(test)]
 mod tests {
