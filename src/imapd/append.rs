@@ -11,7 +11,7 @@ use super::session::{Account, Imapd, Outcome, State};
 use crate::mail::ToText;
 use crate::net::Hangup;
 use crate::queue::{Content, Spool};
-use crate::store::{Body, Flags, Letter};
+use crate::store::{Appending, Body, Flags, Letter};
 use std::io;
 
 impl Imapd<'_> {
@@ -67,8 +67,12 @@ impl Imapd<'_> {
             return Ok(Err(status));
         }
         let Some(account) = state.account() else { return Ok(Err(Status::bad("Log in first"))) };
-        let _: (&mut Account, Vec<()>) = (account, prepared);
-        Ok(Err(Status::no(Code::Cannot, "not yet")))
+        Ok(match account.folders.commit_append(prepared) {
+            Ok((validity, uids)) => {
+                Ok(Status::ok("Appended").with(Code::AppendUid(validity, uids)))
+            }
+            Err(error) => Err(folder_status(error)),
+        })
     }
 
     fn fits(&self, message: &Message) -> Result<(), Status> {
@@ -104,7 +108,7 @@ impl Imapd<'_> {
         message: &Message,
         spool: io::Result<Spool>,
         account: &mut Account,
-    ) -> Result<(), Status> {
+    ) -> Result<Appending, Status> {
         let spooled = |error: io::Error| {
             Status::no(Code::Unavailable, "The message could not be held, try again later")
                 .because(format!("spool: {error}"))
@@ -117,8 +121,7 @@ impl Imapd<'_> {
         let (flags, keywords) = marks(&message.flags);
         let date = message.date.map(|date| date.timestamp());
         let letter = Letter { sender: "", head: b"", body };
-        let _ = (name, letter, flags, keywords, date, account);
-        Ok(())
+        account.folders.prepare_append(name, &letter, flags, &keywords, date).map_err(folder_status)
     }
 }
 
