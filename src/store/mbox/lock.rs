@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::Error;
-use crate::sys::dir::{Dir, Stat};
+use crate::sys::dir::{self, Dir, Stat};
 use crate::sys::identity::with_mail_group;
 use crate::sys::{self, lock};
 
@@ -49,7 +49,9 @@ struct Dotlock {
 
 /// Locks an mbox, trying until `deadline`; a missing one is made, or is `None`.
 pub fn lock(path: &Path, deadline: Instant, make: bool) -> Result<Option<Locked>, Error> {
-    let (dir, name) = place(path)?;
+    let Some((dir, name)) = place(path, make)? else {
+        return Ok(None);
+    };
     let lock_name = [&name, &b".lock"[..]].concat();
     let mut dead = None;
     let mut pause = PAUSE;
@@ -79,13 +81,20 @@ pub fn lock(path: &Path, deadline: Instant, make: bool) -> Result<Option<Locked>
     }
 }
 
-fn place(path: &Path) -> io::Result<(Dir, Vec<u8>)> {
+fn place(path: &Path, make: bool) -> io::Result<Option<(Dir, Vec<u8>)>> {
     use std::os::unix::ffi::OsStrExt;
     let name = path.file_name().ok_or_else(|| io::Error::other("is no file"))?;
-    // The directory may be a link, as /var/spool/mail is; the mbox may not.
     let parent = path.parent().unwrap_or(Path::new("/"));
-    let dir = Dir::open(&std::fs::canonicalize(parent)?)?;
-    Ok((dir, name.as_bytes().to_vec()))
+    // The directory may be a link, as /var/spool/mail is; the mbox may not.
+    let parent = match std::fs::canonicalize(parent) {
+        Err(error) if error.kind() == ErrorKind::NotFound && make => {
+            dir::create_path(parent)?;
+            std::fs::canonicalize(parent)?
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        parent => parent?,
+    };
+    Ok(Some((Dir::open(&parent)?, name.as_bytes().to_vec())))
 }
 
 fn open(dir: &Dir, name: &[u8], make: bool) -> io::Result<Option<File>> {
