@@ -97,6 +97,12 @@ impl Error {
         matches!(self, Error::Unavailable(error) if error.kind() == ErrorKind::NotFound)
     }
 
+    /// Whether the mailbox itself was removed, or another stands in its place.
+    pub fn is_removed_mailbox(&self) -> bool {
+        let removed = ErrorKind::StaleNetworkFileHandle;
+        matches!(self, Error::Unavailable(error) if error.kind() == removed)
+    }
+
     fn gone() -> Error {
         Error::Unavailable(ErrorKind::NotFound.into())
     }

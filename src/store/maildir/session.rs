@@ -376,5 +376,5 @@ impl Drop for Session {
 }
 
 fn gone_mailbox() -> io::Error {
-    io::Error::other("the mailbox was removed")
+    io::Error::new(ErrorKind::StaleNetworkFileHandle, "the mailbox was removed")
 }
