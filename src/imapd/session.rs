@@ -129,9 +129,8 @@ impl Imapd<'_> {
             };
             let parsed = match gathered {
                 Ok(()) => command::parse(gather.octets()),
-                Err(text) => {
+                Err(status) => {
                     let (tag, verb) = command::head(gather.octets());
-                    let status = Status::bad(text).with(Code::TooBig).by("RFC 7888 §5");
                     self.finish(tag.as_deref(), Err(status), verb, state)?;
                     continue;
                 }
@@ -148,27 +147,31 @@ impl Imapd<'_> {
         }
     }
 
-    /// RFC 3501 §4.3: lines, and literals that are asked for. `Err` is what is too long about it.
-    fn gather(
-        &mut self,
-        gather: &mut Gather,
-        state: &State,
-    ) -> Result<Result<(), std::borrow::Cow<'static, str>>, Hangup> {
+    /// RFC 3501 §4.3: lines, and literals that are asked for. `Err` refuses it before they are.
+    fn gather(&mut self, gather: &mut Gather, state: &State) -> Result<Result<(), Status>, Hangup> {
         loop {
             let line = self.line()?;
             match gather.line(&line) {
                 Next::Whole => return Ok(Ok(())),
                 Next::Literal(literal) => {
-                    // What only a user may say is refused before its literals are asked for.
-                    if literal.sync {
-                        self.go_on("Go on", state);
+                    match command::head(gather.octets()).1.map(|verb| self.allowed(verb, state)) {
+                        Some(Ok(())) if literal.sync => self.go_on("Go on", state),
+                        // What is no command will be refused as it stands.
+                        None if literal.sync => return Ok(Ok(())),
+                        Some(Err(status)) => {
+                            self.skip(gather)?;
+                            return Ok(Err(status));
+                        }
+                        _ => {}
                     }
                     let octets = self.octets(literal.octets)?;
                     gather.literal(&octets);
                 }
                 Next::Discard(octets) => self.discard(octets)?,
                 Next::Skipped => return Ok(Ok(())),
-                Next::TooBig(text) => return Ok(Err(text)),
+                Next::TooBig(text) => {
+                    return Ok(Err(Status::bad(text).with(Code::TooBig).by("RFC 7888 §5")));
+                }
             }
         }
     }

@@ -91,7 +91,7 @@ pub(super) fn unknown(tag: String, rest: Cursor) -> Bad {
 
 /// Something stands behind the last argument.
 pub(super) fn left_over(verb: &Verb, rest: Cursor) -> Fault {
-    let takes_name = verb.syntax == "mailbox" || verb.syntax.ends_with(" mailbox");
+    let takes_name = verb.syntax.starts_with("mailbox") || verb.syntax.ends_with(" mailbox");
     if takes_name && rest.rest().first().is_some_and(|octet| octet.is_ascii_alphanumeric()) {
         return Fault::Hint("A name that holds a space is written in quotes".into());
     }
