@@ -4,6 +4,7 @@ use super::command::is_done;
 use super::response::Status;
 use super::session::{Imapd, Outcome, State};
 use crate::net::{Hangup, Woken};
+use crate::text::printable;
 use std::time::{Duration, Instant};
 
 /// Where the kernel does not tell, we look so often.
@@ -18,7 +19,7 @@ impl Imapd<'_> {
         }
         let end = Instant::now() + self.site.imap_timeout;
         loop {
-            self.news(state, true);
+            self.news(state, true)?;
             let left = end.saturating_duration_since(Instant::now());
             match self.conn.wait_beside(None, left.min(LOOK))? {
                 Woken::ByClient => break,
@@ -27,7 +28,7 @@ impl Imapd<'_> {
             }
         }
         let line = self.line()?;
-        self.transcript.client(&String::from_utf8_lossy(&line), "idle");
+        self.transcript.client(&printable(&line), "idle");
         match is_done(&line) {
             true => Ok(Ok(Status::ok("Awake"))),
             false => Ok(Err(Status::bad("DONE ends IDLE, and nothing else"))),

@@ -12,7 +12,6 @@ pub mod response; // RFC 3501 §7.1: status responses and their codes
 pub mod set; // RFC 3501 §9: sequence-set
 pub mod structure; // RFC 3501 §7.4.2: ENVELOPE, BODYSTRUCTURE
 pub mod syntax; // RFC 3501 §9: the words commands are made of
-pub mod utf7; // RFC 3501 §5.1.3: names of mailboxes
 pub mod write; // RFC 3501 §4: strings as we write them
 
 mod session; // RFC 3501 §3: the loop, the states, what may come when

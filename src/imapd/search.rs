@@ -7,7 +7,7 @@ use super::command::{Key, Returns, Search};
 use super::data;
 use super::flag::Flag;
 use super::mailbox::{SYSTEM, store_status};
-use super::response::{Code, Status};
+use super::response::{Code, Condition, Status};
 use super::session::{Imapd, Open, Outcome};
 use super::set::Set;
 use crate::mail::{self, Tree, field, read_date};
@@ -57,6 +57,20 @@ impl Imapd<'_> {
         tag: &str,
         open: &mut Open,
     ) -> Outcome {
+        if search.charset.is_some() && self.utf8 {
+            let text = "With UTF8=ACCEPT strings are UTF-8, and no CHARSET is named";
+            return Err(Status::bad(text).by("RFC 6855 §3"));
+        }
+        let done = self.find(uid, search, tag, open);
+        // RFC 5182 §2.1: a NO empties what was saved, a BAD leaves it alone.
+        let is_no = done.as_ref().is_err_and(|status| status.condition == Condition::No);
+        if is_no && search.returns.is_some_and(|returns| returns.save) {
+            open.saved = Set::default();
+        }
+        done
+    }
+
+    fn find(&mut self, uid: bool, search: &Search, tag: &str, open: &mut Open) -> Outcome {
         if let Some(charset) = &search.charset
             && !CHARSETS.iter().any(|known| known.eq_ignore_ascii_case(charset))
         {
@@ -90,7 +104,7 @@ impl Imapd<'_> {
             (None, true) => Some(Returns { all: true, ..Returns::default() }),
             (None, false) => None,
         };
-        let saved = returns.is_some_and(|returns| returns.save).then(|| uids().collect());
+        let saved = returns.filter(|returns| returns.save).map(|returns| saved(returns, uids()));
         match returns {
             Some(returns) => data::esearch(self.conn.output(), tag, uid, returns, &numbers),
             None => data::search(self.conn.output(), numbers.iter()),
@@ -155,6 +169,17 @@ impl Imapd<'_> {
             Key::Text(text) => Test::Text(words(text)),
         })
     }
+}
+
+/// RFC 5182 §2.4: of MIN and MAX alone only what they tell.
+fn saved(returns: Returns, mut uids: impl Iterator<Item = u32>) -> Set {
+    let Returns { min, max, all, count, .. } = returns;
+    if all || count || !(min || max) {
+        return uids.collect();
+    }
+    let least = uids.next();
+    let greatest = uids.last().or(least);
+    [least.filter(|_| min), greatest.filter(|_| max)].into_iter().flatten().collect()
 }
 
 fn words(text: &[u8]) -> mail::Search {

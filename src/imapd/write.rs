@@ -6,8 +6,9 @@
 
 use super::flag::Flag;
 use super::response::end;
-use super::{syntax, utf7};
+use super::syntax;
 use crate::limits;
+use crate::text::utf7;
 use chrono::{DateTime, FixedOffset};
 
 /// `NIL`

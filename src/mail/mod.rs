@@ -1,4 +1,4 @@
-//! Messages as values: addresses, dates, trace fields, the header section.
+//! Messages as values: addresses, dates, trace fields, header sections, MIME parts, text to search.
 //!
 //! Pure and total: bytes in, values out; any string of bytes is a message.
 

@@ -63,6 +63,9 @@ pub(super) fn unknown(tag: String, rest: Cursor) -> Bad {
     if let Some(verb) = by_name(first) {
         return bad(None, untagged(&format!("{} {}", verb.name, verb.syntax)));
     }
+    if tag.eq_ignore_ascii_case("DONE") && word.is_empty() {
+        return bad(None, "DONE ends IDLE, and nobody idles".to_owned());
+    }
     if let Some(text) = foreign(word) {
         return bad(Some(tag), text);
     }
@@ -124,6 +127,7 @@ mod tests {
             ("a+ NOOP", "no command"),
             ("a1", "verb is missing"),
             ("a1 ", "verb is missing"),
+            ("DONE", "ends IDLE"),
             ("a1  NOOP", "One space"),
             ("a1 APPDNE Sent {3}", "'APPDNE' is no command; APPEND?"),
             ("a1 FECTH 1 FLAGS", "FETCH?"),

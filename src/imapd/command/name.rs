@@ -4,7 +4,7 @@
 //! so a command holds the octets, and the session asks for the name.
 
 use crate::imapd::response::{Code, Status};
-use crate::imapd::utf7;
+use crate::text::utf7;
 
 /// A mailbox as the client wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
