@@ -173,6 +173,9 @@ impl Imapd<'_> {
                         return Ok(Err(status));
                     }
                     if literal.sync {
+                        if verb.is_none() {
+                            return Ok(Ok(())); // No command: refused as it stands.
+                        }
                         self.go_on("Go on", state);
                     }
                     let octets = self.octets(literal.octets)?;
