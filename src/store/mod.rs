@@ -5,6 +5,7 @@
 //!
 //! Nothing here knows a protocol or a user: the caller has become the owner of the box.
 
+mod cache;
 mod checksum;
 mod flags;
 mod folders;
@@ -13,6 +14,7 @@ mod mailbox;
 mod maildir;
 mod mbox;
 mod selected;
+pub mod watch;
 mod window;
 mod wire;
 
@@ -21,6 +23,7 @@ pub use folders::{Appending, Folder, FolderError, Folders, SpecialUse, Status};
 pub use letter::{Body, Letter};
 pub use mailbox::{Mailbox, Message};
 pub use selected::{Changes, Copied, Selected, Summary};
+pub use watch::Watch;
 pub use wire::Wire;
 
 use crate::conf::Location;
