@@ -82,6 +82,8 @@ pub enum FolderError {
     Missing,
     /// There can be none of that name.
     Invalid(&'static str),
+    /// There are others below it.
+    HasChildren,
     /// The disk says no.
     Store(Error),
 }
