@@ -298,7 +298,8 @@ pub(super) fn folder_status(error: FolderError) -> Status {
         FolderError::Missing => Status::no(Code::NonExistent, "There is no such mailbox"),
         FolderError::Invalid(why) => Status::no(Code::Cannot, why),
         FolderError::HasChildren => {
-            Status::no(Code::HasChildren, "There are mailboxes below it").by("RFC 9051 §7.1")
+            let text = "There are mailboxes below it";
+            return Status::no(Code::HasChildren, text).by("RFC 9051 §7.1");
         }
         FolderError::Store(error) => return store_status(error),
     }
