@@ -50,7 +50,7 @@ box: all
 
 # Beside Postfix, Dovecot and a bare loop; as root it installs them.
 bench: all
-	$(CARGO) build --release --benches $(FEATURES)
+	$(CARGO) build --release --bench load $(FEATURES)
 	scripts/bench
 
 tools:

@@ -5,15 +5,15 @@
 //! in memory.
 
 use super::command::{Item, Partial, Section, SectionText};
+use super::described::{Described, Which};
 use super::fetched::Fetched;
 use super::flag::Flag;
 use super::mailbox::{expunge_issued, flags_of, store_status};
 use super::response::{Code, Status};
 use super::session::{Imapd, Open, Outcome};
 use super::set::Written;
-use super::structure::{self, Form};
 use super::write;
-use crate::mail::{Coding, Decoded, Envelope, Side, Tree, wire_octets};
+use crate::mail::{Coding, Decoded, Side, Tree, wire_octets};
 use crate::net::Hangup;
 use crate::store::{self, Change, Flags};
 use chrono::{DateTime, Local};
@@ -162,9 +162,9 @@ impl Imapd<'_> {
             Item::Envelope | Item::Body | Item::BodyStructure => {
                 let described = describe(at, apart, utf8, open)?;
                 let (name, value) = match item {
-                    Item::Envelope => ("ENVELOPE", described.part(0)),
-                    Item::Body => ("BODY", described.part(1)),
-                    _ => ("BODYSTRUCTURE", described.part(2)),
+                    Item::Envelope => ("ENVELOPE", described.part(Which::Envelope)),
+                    Item::Body => ("BODY", described.part(Which::Body)),
+                    _ => ("BODYSTRUCTURE", described.part(Which::BodyStructure)),
                 };
                 fetched.item(self.conn.output(), name);
                 self.conn.output().extend_from_slice(value);
@@ -411,47 +411,6 @@ fn unfold_lines(text: &[u8], out: &mut Vec<u8>) {
     write::no_nul(&mut out[from..]);
 }
 
-/// ENVELOPE, BODY and BODYSTRUCTURE as they are written: what the cache keeps of a message.
-struct Described(Vec<u8>);
-
-impl Described {
-    fn new(apart: &Apart, utf8: bool) -> Described {
-        let (message, tree) = (&apart.octets, &apart.tree);
-        let mut parts = [Vec::new(), Vec::new(), Vec::new()];
-        let header = tree.parts()[0].header.clone();
-        structure::envelope(&mut parts[0], &Envelope::new(message, header), utf8);
-        structure::body(&mut parts[1], message, tree, 0, Form { extended: false, utf8 });
-        structure::body(&mut parts[2], message, tree, 0, Form { extended: true, utf8 });
-        let mut all = Vec::new();
-        for part in &parts[..2] {
-            all.extend_from_slice(&(part.len() as u32).to_le_bytes());
-        }
-        parts.iter().for_each(|part| all.extend_from_slice(part));
-        Described(all)
-    }
-
-    /// What the cache gave back; `None` if that cannot be.
-    fn of(octets: Vec<u8>) -> Option<Described> {
-        let described = Described(octets);
-        let [first, second] = described.lengths()?;
-        (8 + first + second <= described.0.len()).then_some(described)
-    }
-
-    fn lengths(&self) -> Option<[usize; 2]> {
-        let length = |at: usize| -> Option<usize> {
-            let octets: [u8; 4] = self.0.get(at..at + 4)?.try_into().ok()?;
-            Some(u32::from_le_bytes(octets) as usize)
-        };
-        Some([length(0)?, length(4)?])
-    }
-
-    fn part(&self, which: usize) -> &[u8] {
-        let [first, second] = self.lengths().unwrap_or_default();
-        let ends = [8, 8 + first, 8 + first + second, self.0.len()];
-        &self.0[ends[which]..ends[which + 1]]
-    }
-}
-
 /// From the cache, or from the message, which the cache then learns.
 ///
 /// Strings in UTF-8 are another text; clients that enabled them are few, and pay.
@@ -461,6 +420,13 @@ fn describe(
     utf8: bool,
     open: &mut Open,
 ) -> Result<Described, Trouble> {
-    let described = Described::new(take_apart(at, apart, open)?, utf8);
+    if !utf8 && let Some(described) = Described::cached(at, open) {
+        return Ok(described);
+    }
+    let taken = take_apart(at, apart, open)?;
+    let described = Described::new(&taken.octets, &taken.tree, utf8);
+    if !utf8 {
+        described.remember(at, open);
+    }
     Ok(described)
 }

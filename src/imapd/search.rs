@@ -5,6 +5,7 @@
 
 use super::command::{Key, Returns, Search};
 use super::data;
+use super::described::{Described, Which};
 use super::flag::Flag;
 use super::mailbox::{SYSTEM, store_status};
 use super::response::{Code, Condition, Status};
@@ -13,6 +14,7 @@ use super::set::Set;
 use crate::mail::{self, Tree, field, read_date};
 use crate::store::{self, Flags, Summary};
 use chrono::{DateTime, Local, NaiveDate, Utc};
+use std::borrow::Cow;
 
 /// RFC 3501 §6.4.4: what strings may be written in.
 const CHARSETS: &[&str] = &["US-ASCII", "UTF-8"];
@@ -236,15 +238,14 @@ impl Test {
             Test::Larger(octets) => open.mailbox.octets(index)? > *octets,
             Test::Smaller(octets) => open.mailbox.octets(index)? < *octets,
             Test::Sent(from, before) => {
-                let looked = look(index, open, looked)?;
-                let header = looked.header();
+                let header = header(index, open, b"Date", looked)?;
                 // RFC 3501 §6.4.4: the day as the sender wrote it, its zone disregarded.
-                let date = field(&looked.octets, header, b"Date").and_then(read_date);
+                let date = field(&header, 0..header.len(), b"Date").and_then(read_date);
                 date.is_some_and(|date| within(date.date_naive(), *from, *before))
             }
             Test::Header(name, search) => {
-                let looked = look(index, open, looked)?;
-                search.field(&looked.octets, looked.header(), name)
+                let header = header(index, open, name, looked)?;
+                search.field(&header, 0..header.len(), name)
             }
             Test::Body(search) => {
                 let looked = look(index, open, looked)?.apart();
@@ -275,12 +276,22 @@ fn look<'a>(
     Ok(looked.as_mut().expect("it was just put there"))
 }
 
-impl Looked {
-    /// Where the header ends is found as the fields are read.
-    fn header(&self) -> std::ops::Range<usize> {
-        0..self.octets.len()
+/// Octets with the header in front; where it ends is found as the fields are read. A field that is
+/// kept needs no look at the message.
+fn header<'a>(
+    index: usize,
+    open: &mut Open,
+    name: &[u8],
+    looked: &'a mut Option<Looked>,
+) -> Result<Cow<'a, [u8]>, store::Error> {
+    if looked.is_none() && Described::keeps(name) {
+        let described = Described::of(index, open)?;
+        return Ok(Cow::Owned(described.part(Which::Fields).to_vec()));
     }
+    Ok(Cow::Borrowed(&look(index, open, looked)?.octets))
+}
 
+impl Looked {
     fn apart(&mut self) -> &mut Looked {
         if self.tree.is_none() {
             self.tree = Some(Tree::new(&self.octets));

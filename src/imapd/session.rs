@@ -86,6 +86,13 @@ pub(super) struct Imapd<'a> {
     pub streamed: bool,
 }
 
+/// Before the first session: the thread that hears of changes in mailboxes.
+pub fn begin() {
+    if let Err(error) = crate::store::watch::start() {
+        log::warn!("watch={error}; sessions in IDLE look once a second");
+    }
+}
+
 /// Serves a session to its end.
 pub fn serve(session: Session, live: &Live) {
     let Session { site, conn, id, transcript, alone, .. } = session;
