@@ -387,7 +387,7 @@ fn who_watches_is_told() {
     let watches: Vec<_> = (0..5).map(|_| store::Watch::of(&inbox).unwrap()).collect();
     let rings = |watch: &store::Watch, wait: u64| {
         let wait = Some(Duration::from_millis(wait));
-        buzon::sys::poll::readable([watch.as_fd()], wait).unwrap()[0]
+        buzon::sys::poll::readable([watch.fd()], wait).unwrap()[0]
     };
     assert!(watches.iter().all(|watch| watch.patience().is_none()));
     assert!(!rings(&watches[0], 0));

@@ -157,10 +157,9 @@ impl Watch {
     pub fn silence(&self) -> bool {
         self.bell.silence() || !self.is_told
     }
-}
 
-impl AsFd for Watch {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+    /// Readable once something may have changed.
+    pub fn fd(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }
 }
