@@ -378,7 +378,6 @@ fn a_mailbox_numbered_anew_or_removed_ends_the_session() {
 
 #[test]
 fn who_watches_is_told() {
-    use std::os::fd::AsFd;
     use std::time::Duration;
     let (_place, maildir, folders) = place();
     store::watch::start().unwrap();
