@@ -87,7 +87,7 @@ fn folders_are_made_renamed_and_removed() {
 
     folders.create("z/a", None).unwrap();
     folders.delete("z/a").unwrap();
-    assert!(matches!(folders.delete("z/a"), Err(FolderError::Invalid(_))));
+    assert!(matches!(folders.delete("z/a"), Err(FolderError::HasChildren)));
     assert!(matches!(folders.delete("INBOX"), Err(FolderError::Invalid(_))));
     assert!(matches!(folders.delete("none"), Err(FolderError::Missing)));
     folders.delete("z/a/b/c").unwrap();
