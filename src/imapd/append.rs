@@ -40,7 +40,10 @@ impl Imapd<'_> {
         let mut message = first;
         let (mut prepared, mut total) = (Vec::new(), 0);
         loop {
-            if let Err(status) = self.fits(&message) {
+            let octets = message.literal.octets;
+            let room = |account: &mut Account| room(account, octets.saturating_add(total));
+            let fits = self.fits(&message).and_then(|()| state.account().map_or(Ok(()), room));
+            if let Err(status) = fits {
                 refusal.get_or_insert(status);
             }
             if message.literal.sync {
@@ -49,7 +52,6 @@ impl Imapd<'_> {
                 }
                 self.go_on("Go on", state);
             }
-            let octets = message.literal.octets;
             match (&refusal, state.account()) {
                 (None, Some(account)) => {
                     let spool = self.message(octets, account)?;
