@@ -257,7 +257,7 @@ fn copies_are_second_names_and_moves_renames() {
     assert!(inbox.copy(&[0, 1], "Archive/2026").is_err());
     assert!(inbox.move_to(&[0, 1], "Archive/2026").is_err());
     assert!(matches!(inbox.copy(&[0], "none"), Err(FolderError::Missing)));
-    assert!(!archive.refresh(true).unwrap().exists.is_some());
+    assert!(archive.refresh(true).unwrap().exists.is_none());
     assert_eq!(inbox.refresh(true).unwrap().expunged, [2]);
 
     folders.rename("INBOX", "Old/Post").unwrap();
