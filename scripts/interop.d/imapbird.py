@@ -50,7 +50,7 @@ const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailSer
 const mail = Services.wm.getMostRecentWindow("mail:3pane");
 const pane = mail?.document.getElementById("tabmail").currentAbout3Pane;
 const server = MailServices.accounts.accounts[0].incomingServer;
-const folder = name => server.rootFolder.descendants.find(one => one.name == name);
+const folder = name => server.rootFolder.descendants.find(one => one.name.toLowerCase() == name);
 const subjects = one => Array.from(one.messages).map(letter => letter.mime2DecodedSubject).sort();
 """
 
@@ -153,14 +153,14 @@ def thunderbird_imap(site):
                return Services.logins.addLoginAsync(login).then(() => {
                  server.password = "secret"; server.performExpand(mail.msgWindow); });"""
         )
-        names = "return server.rootFolder.descendants.map(one => one.name)"
-        until(lambda: {"Inbox", "Work", "2026", "Sent"} <= set(bird.run(names)), "the folders", 30)
-        bird.run("pane.displayFolder(folder('Inbox').URI)")
-        inbox = "return subjects(folder('Inbox'))"
+        names = "return server.rootFolder.descendants.map(one => one.name.toLowerCase())"
+        until(lambda: {"inbox", "work", "2026", "sent"} <= set(bird.run(names)), "the folders", 30)
+        bird.run("pane.displayFolder(folder('inbox').URI)")
+        inbox = "return subjects(folder('inbox'))"
         until(lambda: bird.run(inbox) == ["attachments", "first"], "the letters in the list", 30)
         shot("folders")
         bird.run(
-            """const at = [...folder('Inbox').messages].find(one => one.subject == 'attachments');
+            """const at = [...folder('inbox').messages].find(one => one.subject == 'attachments');
                pane.threadTree.selectedIndex = pane.gDBView.findIndexOfMsgHdr(at, true);"""
         )
         shown = """const text = pane.messageBrowser.contentWindow;
@@ -169,13 +169,13 @@ def thunderbird_imap(site):
         until(lambda: bird.run(shown)[1:] == ["a.bin", "b.bin"], "its attachments", 30)
         shot("letter")
         until(lambda: seen_by(site, user), "the letter is seen")
-        bird.run("pane.commandController.doCommand('cmd_moveMessage', folder('Work'))")
+        bird.run("pane.commandController.doCommand('cmd_moveMessage', folder('work'))")
         until(lambda: bird.run(inbox) == ["first"], "the letter goes", 30)
-        bird.run("pane.displayFolder(folder('Work').URI)")
-        work = "return subjects(folder('Work'))"
+        bird.run("pane.displayFolder(folder('work').URI)")
+        work = "return subjects(folder('work'))"
         until(lambda: bird.run(work) == ["attachments"], "the letter arrives", 30)
         shot("moved")
-        bird.run("pane.displayFolder(folder('Inbox').URI)")
+        bird.run("pane.displayFolder(folder('inbox').URI)")
         site.send(user, letter("late"))
         until(lambda: bird.run(inbox) == ["first", "late"], "what comes is shown by IDLE", 15)
         shot("late")
