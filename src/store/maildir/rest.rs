@@ -7,9 +7,12 @@
 use std::fs::File;
 use std::io;
 
+use super::super::Error;
 use super::super::selected::{CHANGED, GONE, RECENT, Summary, UNDATED, UNKNOWN};
+use super::super::window::Window;
 use super::listing::{Listing, Truth};
 use super::session::{BARE, IN_NEW, ODD, Session, gone_mailbox};
+use super::uidlist;
 
 /// What is kept of the messages.
 #[derive(Debug)]
@@ -46,6 +49,29 @@ impl Session {
             && listing.messages.len() == self.messages.len()
             && self.messages.iter().zip(&listing.messages).all(|(ours, kept)| says(kept, ours));
         is_same.then_some(file)
+    }
+
+    /// Takes what another session found, if its listing is true by now: of a crowd that waits on
+    /// one box, one looks.
+    pub(super) fn take_from_others(&mut self) -> Result<bool, Error> {
+        // What we moved is recent for us, which only a look of our own tells.
+        if !self.arrived.is_empty() {
+            return Ok(false);
+        }
+        let (validity, is_read_only) = (self.uid_validity, self.is_read_only);
+        let held = self.hold()?;
+        let Some((file, list)) = uidlist::open(&held.maildir.root)? else { return Ok(false) };
+        let Some(listing) = Listing::read(&held.maildir.root) else { return Ok(false) };
+        let stamp = held.places.stamp()?;
+        let is_true = listing.truth == Truth::of(stamp, &list) && listing.uid_validity == validity;
+        if !is_true || (!is_read_only && listing.messages.iter().any(|one| one.is(IN_NEW))) {
+            return Ok(false);
+        }
+        held.names = Some(Window::new(file));
+        (self.stamp, self.list) = (Some(stamp), Some(list));
+        (self.uid_next, self.odd) = (listing.uid_next, listing.odd);
+        self.merge(listing.messages);
+        Ok(true)
     }
 
     /// Takes the messages back.
