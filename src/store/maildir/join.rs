@@ -46,6 +46,9 @@ impl Session {
         if !self.is_read_only {
             self.take_from_new()?;
         }
+        if self.take_from_others()? {
+            return Ok(());
+        }
         self.await_tick()?;
         self.look(true)
     }
@@ -172,7 +175,7 @@ impl Session {
     }
 
     /// Puts what was found now beside what the caller knows.
-    fn merge(&mut self, fresh: Vec<Summary>) {
+    pub(super) fn merge(&mut self, fresh: Vec<Summary>) {
         let mut fresh = fresh.into_iter().peekable();
         for old in &mut self.messages {
             // One that comes back after the caller was told that it went would shift all others.

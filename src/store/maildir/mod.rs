@@ -20,6 +20,7 @@ mod keywords;
 mod listing;
 mod name;
 mod notes;
+mod rest;
 mod scan;
 mod session;
 mod stamp;
