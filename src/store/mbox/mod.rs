@@ -11,6 +11,8 @@ mod from;
 mod lines;
 mod lock;
 mod message;
+mod number;
+mod reading;
 mod rewrite;
 mod scan;
 mod state;
