@@ -15,7 +15,7 @@ LIB = $(DESTDIR)$(PREFIX)/lib/buzon
 MAN = $(DESTDIR)$(PREFIX)/share/man
 DOC = $(DESTDIR)$(PREFIX)/share/doc/buzon
 UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
-SBIN = smtpd pop3d buzonctl deliver
+SBIN = smtpd pop3d imapd buzonctl deliver
 BIN = parley
 MTA = sendmail mailq
 MTA_PAGES = src/bin/sendmail.8 src/bin/mailq.1
@@ -50,7 +50,7 @@ box: all
 
 # Beside Postfix, Dovecot and a bare loop; as root it installs them.
 bench: all
-	$(CARGO) build --release --benches $(FEATURES)
+	$(CARGO) build --release --bench load $(FEATURES)
 	scripts/bench
 
 tools:

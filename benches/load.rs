@@ -1,7 +1,7 @@
 //! What `scripts/bench` measures with: clients that load a server, the bare loop that they are
 //! measured against, and the mailbox that they read.
 //!
-//! `load smtp`, `load pop3` and `load idle` are clients of any server; `load sink` receives the
+//! `load smtp`, `load pop3`, `load imap` and `load idle` are clients of any server; `load sink` receives the
 //! same octets as an SMTP server and makes the same writes and syncs, and nothing else; `load
 //! maildir` writes a mailbox of varied messages, the same each time. One line of numbers each.
 
@@ -16,12 +16,18 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
+mod imap;
+
 type Done<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "usage: load smtp ADDRESS CONNECTIONS LETTERS OCTETS RECIPIENT
        load sink DIRECTORY
        load pop3 ADDRESS USER PASSWORD ROUNDS
        load idle smtp|pop3 ADDRESS SESSIONS plain|tls
+       load imap ADDRESS USER PASSWORD COMMAND ...
+       load imap-append ADDRESS USER FOLDER LETTERS OCTETS
+       load imap-sessions ADDRESS USER COUNT AT_ONCE
+       load imap-idle ADDRESS USER COUNT
        load maildir DIRECTORY COUNT";
 
 fn main() -> Done {
@@ -40,6 +46,16 @@ fn main() -> Done {
         ["idle", protocol, address, sessions, tls] => {
             idle(protocol == "smtp", address, sessions.parse()?, tls == "tls")
         }
+        ["imap", address, user, password, ref commands @ ..] => {
+            imap::commands(address, user, password, commands)
+        }
+        ["imap-append", address, user, folder, letters, octets] => {
+            imap::append(address, user, folder, letters.parse()?, octets.parse()?)
+        }
+        ["imap-sessions", address, user, count, at_once] => {
+            imap::sessions(address, user, count.parse()?, at_once.parse()?)
+        }
+        ["imap-idle", address, user, count] => imap::idle(address, user, count.parse()?),
         ["maildir", directory, count] => maildir(Path::new(directory), count.parse()?),
         [] => {
             println!("{USAGE}\n'make bench' runs it.");
@@ -328,21 +344,54 @@ fn message(number: usize, random: &mut Random) -> Vec<u8> {
         );
         text.extend_from_slice(line.as_bytes());
     }
-    let html = number.is_multiple_of(3);
-    let kind = if html { "text/html" } else { "text/plain" };
     let fields = format!(
         "From: Luis <luis{}@example.test>\nTo: alice@example.test\n\
+         Date: Mon, 2 Nov 2026 10:00:00 +0000\n\
          Subject: message {number}\nMessage-ID: <{number}@bench.example.test>\n\
-         MIME-Version: 1.0\nContent-Type: {kind}; charset=utf-8\n\n",
+         MIME-Version: 1.0\n",
         random.below(100)
     );
     text.extend_from_slice(fields.as_bytes());
-    // Most letters are a page or two; one in fifty has an attachment.
-    let size = if random.below(50) == 0 { 100_000 } else { 500 + random.below(8_000) };
-    let end = text.len() + size;
+    let part = |kind: &str| format!("Content-Type: {kind}; charset=utf-8\n\n");
+    let size = 500 + random.below(8_000);
+    // Most letters are a page or two; one in fifty has an attachment, others two forms of a text.
+    let (kind, end) = match (random.below(50), number % 3) {
+        (0, _) => ("mixed", 100_000),
+        (_, 0) => ("alternative", size),
+        (_, 1) => ("text/html", size),
+        _ => ("text/plain", size),
+    };
+    let end = text.len() + end;
+    if kind.starts_with("text") {
+        text.extend_from_slice(part(kind).as_bytes());
+        words(&mut text, end, random);
+        return text;
+    }
+    let head = format!("Content-Type: multipart/{kind}; boundary=\"=_{number}\"\n\n--=_{number}\n");
+    text.extend_from_slice(head.as_bytes());
+    text.extend_from_slice(part("text/plain").as_bytes());
+    let half = (text.len() + size / 2).min(end);
+    words(&mut text, half, random);
+    text.extend_from_slice(format!("\n--=_{number}\n").as_bytes());
+    if kind == "alternative" {
+        text.extend_from_slice(part("text/html").as_bytes());
+        words(&mut text, end, random);
+    } else {
+        let head = "Content-Type: application/octet-stream; name=\"a.bin\"\n\
+            Content-Transfer-Encoding: base64\n\
+            Content-Disposition: attachment; filename=\"a.bin\"\n\n";
+        text.extend_from_slice(head.as_bytes());
+        while text.len() < end {
+            text.extend((0..76).map(|_| b'A' + random.below(26) as u8).chain([b'\n']));
+        }
+    }
+    text.extend_from_slice(format!("\n--=_{number}--\n").as_bytes());
+    text
+}
+
+fn words(text: &mut Vec<u8>, end: usize, random: &mut Random) {
     while text.len() < end {
-        let words = 1 + random.below(14);
-        for _ in 0..words {
+        for _ in 0..1 + random.below(14) {
             let word: &[&str] = &["correo", "buzón", "letter", ".dot", "<b>box</b>", "a"];
             text.extend_from_slice(word[random.below(word.len())].as_bytes());
             text.push(b' ');
@@ -352,7 +401,6 @@ fn message(number: usize, random: &mut Random) -> Vec<u8> {
             text.extend_from_slice(b".starts with a dot\n");
         }
     }
-    text
 }
 
 /// The same numbers each time.

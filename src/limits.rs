@@ -73,3 +73,7 @@ pub const TABLE_FILE: u64 = 64 * 1024 * 1024;
 pub const UNIQUE_ID: usize = 70;
 /// The read buffer while a letter comes in.
 pub const TEXT_BUFFER: usize = 64 * 1024;
+/// What is remembered of all messages of a mailbox so that it need not be worked out again.
+pub const CACHE: u64 = 1 << 30;
+/// And of one of them.
+pub const CACHE_RECORD: usize = 64 * 1024;

@@ -58,7 +58,7 @@ impl Drop for Manager {
 
 #[test]
 fn a_service_manager_hears_how_it_goes() {
-    for name in ["smtpd", "pop3d"] {
+    for name in ["smtpd", "pop3d", "imapd"] {
         let mut site = Site::new("");
         let mut manager = Manager::start(&site, name, None);
         assert_eq!(manager.hears(), "READY=1\nSTATUS=at work\n", "{name}");
@@ -122,6 +122,8 @@ fn a_client_of_inetd_hears_the_protocol_and_nothing_else() {
     assert!(greeting.starts_with("220 ") && greeting.lines().count() == 1, "{greeting}");
     let greeting = under_inetd(&site, "pop3d", &["-i", "-v", "-t"]);
     assert!(greeting.starts_with("+OK ") && greeting.lines().count() == 1, "{greeting}");
+    let greeting = under_inetd(&site, "imapd", &["-i", "-v", "-t"]);
+    assert!(greeting.starts_with("* OK ") && greeting.lines().count() == 1, "{greeting}");
     assert_eq!(under_inetd(&site, "smtpd", &["-i", "-x"]), "");
     site.change("hostname", "hostnam");
     assert_eq!(under_inetd(&site, "pop3d", &["-i"]), "");

@@ -57,7 +57,9 @@ fn descriptors_that_run_out_are_told_and_nobody_spins() {
 #[test]
 fn threads_that_cannot_start_are_told() {
     let site = Site::new("");
-    for (name, refusal) in [("smtpd", "421 4.7.0 "), ("pop3d", "-ERR ")] {
+    for (name, refusal) in
+        [("smtpd", "421 4.7.0 "), ("pop3d", "-ERR "), ("imapd", "* BYE [UNAVAILABLE] ")]
+    {
         let daemon = site.start(name, &[]);
         prlimit(daemon.pid(), "--nproc=1:1");
         let line = Client::connect(&daemon.address).unwrap().line().unwrap();
@@ -121,7 +123,7 @@ fn a_bad_configuration_is_told_and_the_old_one_stays() {
     site.change("vrfy yes", "vrfi yes");
     smtpd.signal(Signal::SIGHUP);
     let told = smtpd.log.wait_for("reload=refused", 1);
-    assert!(told[0].contains("buzon.conf:13: there is no key 'vrfi'; did you mean 'vrfy'?"));
+    assert!(told[0].contains("buzon.conf:15: there is no key 'vrfi'; did you mean 'vrfy'?"));
     let mut new = Client::connect(&smtpd.address).unwrap();
     new.hello().unwrap();
     assert!(new.ask("VRFY alice").unwrap().starts_with("250 "));
@@ -188,13 +190,15 @@ fn one_session_on_standard_input() {
     for (name, said, expected) in [
         ("smtpd", "HELO me\nQUIT\n", "220 mail.example.test"),
         ("pop3d", "USER alice\nPASS secret\nQUIT\n", "+OK mail.example.test"),
+        ("imapd", "a1 LOGIN alice secret\na2 LOGOUT\n", "* OK [CAPABILITY "),
     ] {
         let mut child = site.command(name).arg("-i").stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(said.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0));
         let lines = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(lines.lines().count(), said.lines().count() + 1, "{lines}");
+        let replies = lines.lines().filter(|line| !line.starts_with("* BYE "));
+        assert_eq!(replies.count(), said.lines().count() + 1, "{lines}");
         assert!(lines.starts_with(expected), "{lines}");
     }
 }
@@ -216,13 +220,25 @@ fn no_password_is_written_down() {
             "AUTH AGFsaWNlAHNlY3JldA==\nAGFsaWNlAHNlY3JldA==\nPAS secret\nUSER alice secret\n\
              AUTH PLAIN\nsecret\nsecret\nUSER alice\nPASS secret\nAUTH AGFsaWNlAHNlY3JldA==\nQUIT\n",
         ),
+        (
+            "imapd",
+            "a1 LOGIN secret\na2 LOGN alice secret\nLOGIN alice secret\nPASS secret\nsecret\n\
+             a3 AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==x\na4 AUTHENTICATE AGFsaWNlAHNlY3JldA==\n\
+             a5 AUTHENTICATE PLAIN\nsecret\na6 AUTHENTICATE LOGIN\nYWxpY2U=\nc2VjcmV0\n\
+             a7 LOGIN alice secret\na8 LOGIN alice {6+}\nsecret\na9 LOGOUT\n",
+        ),
     ] {
         let mut child =
             site.command(name).args(["-i", "-t"]).stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(said.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         let replies = String::from_utf8(output.stdout).unwrap();
-        assert!(replies.contains("235 2.7.0 ") || replies.contains("+OK alice's"), "{replies}");
+        assert!(
+            ["235 2.7.0 ", "+OK alice's", "Hello, alice"]
+                .iter()
+                .any(|welcome| replies.contains(welcome)),
+            "{replies}"
+        );
         let log = String::from_utf8(output.stderr).unwrap();
         for secret in ["AGFsaWNlA", "c2VjcmV0", "secret"] {
             assert!(!log.contains(secret), "{secret}: {log}");

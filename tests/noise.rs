@@ -121,16 +121,17 @@ fn every_server_hears_every_dialogue_mutated() {
     dialogues(&tests, &mut all);
     assert!(all.len() > 100, "{}", all.len());
     let mut site = Site::new(
-        "failure_delay 0s\nsmtp_timeout 10s\npop3_timeout 10s\napop yes\nold_verbs yes\n\
-         vrfy yes\nexpn yes\nlmtp 127.0.0.1:0\nmessage_size 1M\n",
+        "failure_delay 0s\nsmtp_timeout 10s\npop3_timeout 10s\nimap_timeout 10s\napop yes\n\
+         old_verbs yes\nvrfy yes\nexpn yes\nlmtp 127.0.0.1:0\nmessage_size 1M\n",
     );
     site.change("submission none", "submission 127.0.0.1:0");
-    let (smtpd, pop3d) = (site.start("smtpd", &[]), site.start("pop3d", &[]));
+    let [smtpd, pop3d, imapd] = ["smtpd", "pop3d", "imapd"].map(|name| site.start(name, &[]));
     let mut servers: Vec<&str> = smtpd.addresses.iter().map(String::as_str).collect();
-    servers.push(&pop3d.address);
-    assert_eq!(servers.len(), 4);
+    servers.extend([&pop3d.address[..], &imapd.address]);
+    assert_eq!(servers.len(), 5);
     servers.iter().for_each(|address| say(address, b"QUIT\r\n"));
-    let before = [memory(&smtpd), memory(&pop3d)];
+    let daemons = [&smtpd, &pop3d, &imapd];
+    let before = daemons.map(memory);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let served = scope.spawn(|| served_meanwhile(&smtpd.address, &done));
@@ -148,7 +149,7 @@ fn every_server_hears_every_dialogue_mutated() {
         assert!(served.join().unwrap() > 0);
     });
     servers.iter().for_each(|address| say(address, b"QUIT\r\n"));
-    for (daemon, before) in [(&smtpd, before[0]), (&pop3d, before[1])] {
+    for (daemon, before) in daemons.into_iter().zip(before) {
         let grown = memory(daemon).saturating_sub(before);
         assert!(grown < 8 * 1024, "{grown} KiB more than {before}");
     }

@@ -169,3 +169,335 @@ fn two_sessions_see_each_others_changes() {
     assert_eq!(uids(&one), [1, 4, 5]);
     assert_eq!(one.raw(2).unwrap(), b"X-Head: y\nnew\n");
 }
+
+fn wire(mut wire: store::Wire) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        match wire.chunk().unwrap() {
+            [] => return all,
+            chunk => all.extend_from_slice(chunk),
+        }
+    }
+}
+
+fn append(folders: &Folders, to: &str, bodies: &[&str], flags: Flags) -> (u32, Vec<u32>) {
+    let letters = bodies.iter().map(|body| {
+        let letter = Letter { sender: "", head: b"", body: Body::Octets(body.as_bytes()) };
+        folders.prepare_append(to, &letter, flags, &["Work".into()], Some(1_000_000_000))
+    });
+    let letters = letters.collect::<Result<Vec<_>, _>>().unwrap();
+    folders.commit_append(letters).unwrap()
+}
+
+#[test]
+fn letters_are_appended_together_or_not_at_all() {
+    let (_place, maildir, folders) = place();
+    deliver(&maildir, b"waits for its number\n");
+    let (validity, given) = append(&folders, "INBOX", &["one\n", "two\n"], SEEN);
+    assert_eq!(given, [1, 2]);
+    let mut inbox = folders.open("inbox", false).unwrap();
+    assert_eq!((inbox.uid_validity(), uids(&inbox)), (validity, vec![1, 2, 3]));
+    assert_eq!(inbox.date(1).unwrap(), 1_000_000_000);
+    assert_eq!(inbox.octets(1).unwrap(), 5);
+    assert_eq!(wire(inbox.read(1).unwrap()), b"two\r\n");
+    assert_eq!((inbox.keywords(), inbox.messages()[1].keywords()), (&["Work".to_owned()][..], 1));
+
+    let letter = Letter { sender: "", head: b"", body: Body::Octets(b"x\n") };
+    let prepare = || folders.prepare_append("INBOX", &letter, SEEN, &[], None).unwrap();
+    drop(prepare());
+    let letters = vec![prepare(), prepare()];
+    // The second has lost its file.
+    let mut names: Vec<_> =
+        fs::read_dir(maildir.join("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    fs::remove_file(&names[1]).unwrap();
+    assert!(folders.commit_append(letters).is_err());
+    assert_eq!(fs::read_dir(maildir.join("tmp")).unwrap().count(), 0);
+    assert_eq!(inbox.refresh(true).unwrap().exists, None);
+    assert_eq!(append(&folders, "INBOX", &["three\n"], SEEN).1, [6]);
+    assert!(matches!(
+        folders.prepare_append("none", &letter, SEEN, &[], None),
+        Err(FolderError::Missing)
+    ));
+}
+
+#[test]
+fn copies_are_second_names_and_moves_renames() {
+    use std::os::unix::fs::MetadataExt;
+    let (_place, maildir, folders) = place();
+    folders.create("Archive/2026", None).unwrap();
+    append(&folders, "INBOX", &["one\n", "two\n", "three\n"], SEEN | Flags::FLAGGED);
+    let mut inbox = folders.open("INBOX", false).unwrap();
+    let (_, pairs) = inbox.copy(&[0, 1], "Archive/2026").unwrap();
+    assert_eq!(pairs, [(1, 1), (2, 2)]);
+    let links = |folder: &str| {
+        let entries = fs::read_dir(maildir.join(folder).join("cur")).unwrap();
+        let mut links: Vec<u64> =
+            entries.map(|entry| entry.unwrap().metadata().unwrap().nlink()).collect();
+        links.sort();
+        links
+    };
+    assert_eq!((links("."), links(".Archive.2026")), (vec![1, 2, 2], vec![2, 2]));
+    let (_, pairs) = inbox.move_to(&[2], "Archive/2026").unwrap();
+    assert_eq!(pairs, [(3, 3)]);
+    assert_eq!(inbox.refresh(true).unwrap().expunged, [3]);
+    let mut archive = folders.open("Archive/2026", true).unwrap();
+    assert_eq!(flags(&archive), [SEEN | Flags::FLAGGED; 3]);
+    assert_eq!(archive.keywords(), ["Work"]);
+    assert!(archive.messages().iter().all(|message| message.keywords() == 1));
+    assert_eq!(archive.date(2).unwrap(), 1_000_000_000);
+    assert_eq!(archive.raw(2).unwrap(), b"three\n");
+    assert!(archive.store(&[0], Change::Add, DELETED, 0).is_err());
+    assert!(archive.expunge(None).is_err() && archive.move_to(&[0], "INBOX").is_err());
+
+    // One of them went away: nothing is copied.
+    let mut other = folders.open("INBOX", false).unwrap();
+    other.store(&[1], Change::Add, DELETED, 0).unwrap();
+    other.expunge(None).unwrap();
+    assert!(inbox.copy(&[0, 1], "Archive/2026").is_err());
+    assert!(inbox.move_to(&[0, 1], "Archive/2026").is_err());
+    assert!(matches!(inbox.copy(&[0], "none"), Err(FolderError::Missing)));
+    assert!(archive.refresh(true).unwrap().exists.is_none());
+    assert_eq!(inbox.refresh(true).unwrap().expunged, [2]);
+
+    folders.rename("INBOX", "Old/Post").unwrap();
+    assert_eq!(folders.status("INBOX").unwrap().messages, 0);
+    assert_eq!(folders.status("Old/Post").unwrap().messages, 1);
+    assert_eq!(inbox.refresh(true).unwrap().expunged, [1]);
+}
+
+#[test]
+fn a_copy_to_another_file_system_is_whole() {
+    let Ok(far) = tempfile::tempdir_in("/dev/shm") else { return };
+    let (_place, maildir, folders) = place();
+    append(&folders, "INBOX", &["one\n", "two\n"], Flags::NONE);
+    // A folder that somebody mounted elsewhere.
+    for name in ["tmp", "new", "cur"] {
+        fs::create_dir(far.path().join(name)).unwrap();
+    }
+    folders.create("Far", None).unwrap();
+    for name in ["new", "cur", "tmp"] {
+        let near = maildir.join(".Far").join(name);
+        fs::remove_dir(&near).unwrap();
+        std::os::unix::fs::symlink(far.path().join(name), &near).unwrap();
+    }
+    let mut inbox = folders.open("INBOX", false).unwrap();
+    // We follow no links, so that nothing happens, and nothing is lost.
+    assert!(inbox.copy(&[0], "Far").is_err());
+    assert!(inbox.move_to(&[0, 1], "Far").is_err());
+    assert_eq!(inbox.refresh(true).unwrap().expunged, [0; 0]);
+    assert_eq!(inbox.raw(1).unwrap(), b"two\n");
+}
+
+#[test]
+fn what_was_worked_out_is_remembered_for_all() {
+    let (_place, maildir, folders) = place();
+    append(&folders, "INBOX", &["one\n", "two\n"], SEEN);
+    let mut one = folders.open("INBOX", false).unwrap();
+    assert_eq!(one.cached(0), None);
+    one.remember(0, b"envelope");
+    assert_eq!(one.cached(0).unwrap(), b"envelope");
+    one.rest();
+    assert_eq!(folders.open("INBOX", true).unwrap().cached(0).unwrap(), b"envelope");
+    assert_eq!(one.cached(1), None);
+    fs::remove_file(maildir.join("buzon-cache")).unwrap();
+    let _ = fs::remove_file(maildir.join("buzon-listing"));
+    assert_eq!(folders.open("INBOX", true).unwrap().cached(0), None);
+    assert_eq!(one.refresh(true).unwrap().exists, None);
+}
+
+#[test]
+fn a_listing_that_lies_is_not_believed() {
+    let (_place, maildir, folders) = place();
+    append(&folders, "INBOX", &["one\n", "two\n"], SEEN);
+    drop(folders.open("INBOX", false).unwrap());
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    // Two looks: ours of before was too near to the change.
+    drop(folders.open("INBOX", false).unwrap());
+    let listing = maildir.join("buzon-listing");
+    let whole = fs::read(&listing).unwrap();
+    for cut in [0, 7, 100, whole.len() - 1] {
+        fs::write(&listing, &whole[..cut]).unwrap();
+        assert_eq!(uids(&folders.open("INBOX", true).unwrap()), [1, 2], "{cut}");
+    }
+    for at in (0..whole.len()).step_by(3) {
+        let mut octets = whole.clone();
+        octets[at] ^= 0x10;
+        fs::write(&listing, &octets).unwrap();
+        let selected = folders.open("INBOX", true).unwrap();
+        assert_eq!((uids(&selected), flags(&selected)), (vec![1, 2], vec![SEEN; 2]), "{at}");
+        assert_eq!(folders.status("INBOX").unwrap().messages, 2);
+    }
+}
+
+#[test]
+fn strange_names_keep_what_is_strange() {
+    let (_place, maildir, folders) = place();
+    drop(folders.open("INBOX", false).unwrap());
+    for name in ["1.a", "2.b:2,SF", "3.c:2,XS", "4.d:1,S", "5.e:2,PSz"] {
+        fs::write(maildir.join("cur").join(name), "x\n").unwrap();
+    }
+    let mut inbox = folders.open("INBOX", false).unwrap();
+    let flagged = Flags::FLAGGED;
+    let expected = [Flags::NONE, SEEN | flagged, SEEN, Flags::NONE, SEEN];
+    assert_eq!(flags(&inbox), expected);
+    let changed = inbox.store(&[0, 1, 2, 3, 4], Change::Replace, DELETED, 0).unwrap();
+    assert_eq!(changed, [0, 1, 2, 4]);
+    let mut names: Vec<String> = fs::read_dir(maildir.join("cur"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["1.a:2,T", "2.b:2,T", "3.c:2,TX", "4.d:1,S", "5.e:2,PTz"]);
+    for index in 0..5 {
+        assert_eq!(inbox.raw(index).unwrap(), b"x\n");
+    }
+    inbox.rest();
+    assert_eq!(inbox.raw(2).unwrap(), b"x\n");
+    drop(inbox);
+    let mut inbox = folders.open("INBOX", true).unwrap();
+    assert_eq!(inbox.raw(2).unwrap(), b"x\n");
+    assert_eq!(inbox.octets(3).unwrap(), 3);
+}
+
+#[test]
+fn a_mailbox_numbered_anew_or_removed_ends_the_session() {
+    let (_place, maildir, folders) = place();
+    folders.create("x", None).unwrap();
+    append(&folders, "x", &["one\n", "two\n"], SEEN);
+    let mut one = folders.open("x", false).unwrap();
+    fs::write(maildir.join(".x/dovecot-uidlist"), "3 V77 N9\n").unwrap();
+    assert!(one.refresh(true).is_err());
+    let mut two = folders.open("x", false).unwrap();
+    assert_eq!((two.uid_validity(), uids(&two)), (77, vec![9, 10]));
+    two.rest();
+    folders.delete("x").unwrap();
+    folders.create("x", None).unwrap();
+    assert!(two.refresh(true).is_err());
+}
+
+#[test]
+fn who_watches_is_told() {
+    use std::os::fd::AsFd;
+    use std::time::Duration;
+    let (_place, maildir, folders) = place();
+    store::watch::start().unwrap();
+    let mut inbox = folders.open("INBOX", false).unwrap();
+    inbox.refresh(true).unwrap();
+    let watches: Vec<_> = (0..5).map(|_| store::Watch::of(&inbox).unwrap()).collect();
+    let rings = |watch: &store::Watch, wait: u64| {
+        let wait = Some(Duration::from_millis(wait));
+        buzon::sys::poll::readable([watch.as_fd()], wait).unwrap()[0]
+    };
+    assert!(watches.iter().all(|watch| watch.patience().is_none()));
+    assert!(!rings(&watches[0], 0));
+    deliver(&maildir, b"one\n");
+    assert!(watches.iter().all(|watch| rings(watch, 5_000)));
+    assert!(watches[0].silence());
+    assert_eq!(inbox.refresh(true).unwrap().exists, Some(1));
+    // Ours to see as well: the message was moved to `cur`.
+    assert!(rings(&watches[0], 5_000));
+    let last = watches.into_iter().next_back().unwrap();
+    last.silence();
+    folders.open("INBOX", false).unwrap().store(&[0], Change::Add, SEEN, 0).unwrap();
+    assert!(rings(&last, 5_000));
+}
+
+/// doveadm at the same Maildir, where it is installed.
+fn doveadm(place: &Path, words: &[&str], input: &str) -> Option<String> {
+    use std::io::Write;
+    use std::os::unix::fs::MetadataExt;
+    use std::process::{Command, Stdio};
+    let config = place.join("dovecot.conf");
+    // Dovecot refuses to work for root, so root's box is nobody's while it is at work.
+    let own = fs::metadata(place).unwrap().uid();
+    let (uid, gid) =
+        if own == 0 { (65534, 65534) } else { (own, fs::metadata(place).unwrap().gid()) };
+    let nobody = Command::new("chown").args(["-R", "65534:65534"]).arg(place).status();
+    assert!(own != 0 || nobody.unwrap().success());
+    let place = place.display();
+    let text = format!(
+        "base_dir={place}/run\nlog_path=/dev/stderr\nprotocols=imap\nssl=no\n\
+         mail_location=maildir:{place}/alice/Maildir\nmail_uid={uid}\nmail_gid={gid}\n\
+         first_valid_uid=0\nfirst_valid_gid=0\n\
+         namespace inbox {{\n inbox=yes\n separator=/\n}}\n"
+    );
+    fs::write(&config, text).unwrap();
+    let mut command = match own {
+        0 => Command::new("setpriv"),
+        _ => Command::new("env"),
+    };
+    if own == 0 {
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    }
+    let child = command
+        .args(["doveadm", "-c"])
+        .arg(&config)
+        .args(words)
+        .env("HOME", place.to_string())
+        .env("USER", "alice")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap();
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    if output.status.code() == Some(127) {
+        return None;
+    }
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words:?}: {errors}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn dovecot_at_the_same_box() {
+    let (place, maildir, folders) = place();
+    folders.create("Señal/x", None).unwrap();
+    folders.subscribe("Señal/x").unwrap();
+    let doveadm = |words: &[&str], input: &str| doveadm(place.path(), words, input);
+    let Some(list) = doveadm(&["mailbox", "list", "-s"], "") else { return };
+    assert_eq!(list, "Señal/x\n");
+    doveadm(&["mailbox", "create", "-s", "A & B"], "").unwrap();
+    assert_eq!(names(&folders), ["INBOX", "A & B", "Señal?", "Señal/x"]);
+    assert_eq!(folders.subscriptions().unwrap(), ["A & B", "Señal/x"]);
+
+    deliver(&maildir, b"Subject: 1\n\none\n");
+    append(&folders, "INBOX", &["Subject: 2\n\ntwo\n"], SEEN | Flags::ANSWERED);
+    let mut inbox = folders.open("INBOX", false).unwrap();
+    let fetch = || {
+        let fields = "uid flags date.received.unixtime size.virtual";
+        let words = ["-f", "tab", "fetch", fields, "mailbox", "INBOX", "all"];
+        doveadm(&words, "").unwrap()
+    };
+    let fetched = fetch();
+    assert!(fetched.contains("1\t\\Answered \\Seen Work\t1000000000\t19"), "{fetched}");
+    assert!(fetched.lines().nth(2).unwrap().starts_with("2\t\t"), "{fetched}");
+    let validity = format!("INBOX messages=2 uidnext=3 uidvalidity={}\n", inbox.uid_validity());
+    let words = ["mailbox", "status", "messages uidnext uidvalidity", "INBOX"];
+    assert_eq!(doveadm(&words, "").unwrap(), validity);
+
+    doveadm(&["flags", "add", "\\Flagged $New", "mailbox", "INBOX", "uid", "2"], "").unwrap();
+    doveadm(&["save", "-m", "INBOX"], "Subject: 3\n\nthree\n").unwrap();
+    doveadm(&["expunge", "mailbox", "INBOX", "uid", "1"], "").unwrap();
+    let changes = inbox.refresh(true).unwrap();
+    assert_eq!((changes.expunged, changes.flags), (vec![1], vec![1]));
+    assert_eq!((changes.exists, changes.keywords), (Some(2), true));
+    assert_eq!((uids(&inbox), inbox.keywords()), (vec![2, 3], &["Work".into(), "$New".into()][..]));
+    assert_eq!(inbox.messages()[0].keywords(), 2);
+    assert_eq!(inbox.raw(1).unwrap(), b"Subject: 3\n\nthree\n");
+
+    let ours = inbox.keyword("$Ours", true).unwrap().unwrap();
+    inbox.store(&[0], Change::Replace, DELETED, 1 << ours).unwrap();
+    inbox.move_to(&[1], "A & B").unwrap();
+    inbox.copy(&[0], "Señal/x").unwrap();
+    let fetched = fetch();
+    assert!(fetched.lines().nth(1).unwrap().starts_with("2\t\\Deleted $Ours"), "{fetched}");
+    assert_eq!(fetched.lines().count(), 2);
+    doveadm(&["mailbox", "rename", "Señal/x", "y"], "").unwrap();
+    assert_eq!(folders.status("y").unwrap().deleted, 1);
+    folders.rename("y", "z").unwrap();
+    let words = ["-f", "tab", "fetch", "mailbox uid flags body", "mailbox", "z", "all"];
+    assert!(doveadm(&words, "").unwrap().contains("z\t1\t\\Deleted $Ours\tone"));
+}

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+import imap as beside_dovecot
 from measure import LOAD, clear, cpu, load, run, syncs, wait
 from peers import Dovecot, Ours, Postfix, Sink
 
@@ -200,6 +201,15 @@ def kernel_stacks():
     return 0
 
 
+def imap(base):
+    beside_dovecot.compare(base, row)
+
+
+def growth(base):
+    """100,000 and 500,000 messages take a while, so this is asked for by name."""
+    beside_dovecot.growth(base, row)
+
+
 def machine(base):
     cpus = [
         line.split(":")[1].strip()
@@ -222,8 +232,8 @@ def main(words):
     base.chmod(0o755)
     machine(base)
     try:
-        for part in (smtp, pop3, idle):
-            if not words or part.__name__ in words:
+        for part in (smtp, pop3, idle, imap, growth):
+            if part.__name__ in (words or ("smtp", "pop3", "idle", "imap")):
                 print(f"-- {part.__name__}", flush=True)
                 part(base)
     finally:

@@ -16,12 +16,12 @@ BIN = HERE.parent / "target/release"
 
 
 class Ours:
-    """smtpd or pop3d on a site of scripts/class."""
+    """A daemon on a site of scripts/class."""
 
-    def __init__(self, base, name, role):
+    def __init__(self, base, name, role, *lines):
         self.site = base / "site"
-        offset = self.furnish() if not self.site.exists() else self.offset
-        self.port = {"smtp": 2525, "pop3": 2110}[role] + offset
+        offset = self.furnish(lines) if not self.site.exists() else self.offset
+        self.port = {"smtp": 2525, "pop3": 2110, "imap": 2143}[role] + offset
         self.address = f"127.0.0.1:{self.port}"
         self.log = open(base / f"{name}.log", "w")
         self.process = subprocess.Popen(
@@ -31,7 +31,7 @@ class Ours:
         self.maildir = self.site / "mail/alice/Maildir"
         wait_port(self.port)
 
-    def furnish(self):
+    def furnish(self, more):
         """The ports lie below those that the kernel gives to clients, and are kept."""
         Ours.offset = random.randrange(8_000, 29_000)
         lines = [
@@ -39,6 +39,9 @@ class Ours:
             "max_connections_per_address=6000",
             "smtp_timeout=1h",
             "pop3_timeout=1h",
+            f"imap=127.0.0.1:{2143 + Ours.offset}",
+            f"imaps=127.0.0.1:{2993 + Ours.offset}",
+            *more,
         ]
         run(
             HERE / "class",
@@ -174,9 +177,9 @@ maillog_file = /var/log/postfix.log
 
 
 class Dovecot:
-    """Dovecot's pop3d on a mailbox of its own."""
+    """Dovecot's server of a protocol on a mailbox of its own, told to sync as ours does."""
 
-    def __init__(self, base):
+    def __init__(self, base, protocol="pop3", sessions=1000):
         base = base / "dovecot"
         self.home = base / "mail/alice"
         self.home.mkdir(parents=True)
@@ -186,12 +189,16 @@ class Dovecot:
         config.write_text(
             f"""base_dir = {base}/run
 log_path = {base}/log
-protocols = pop3
+protocols = {protocol}
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
 first_valid_uid = 1
 mail_location = maildir:~/Maildir
+mail_fsync = always
+mail_max_userip_connections = {sessions}
+default_process_limit = {sessions}
+default_client_limit = {sessions * 4 + 1000}
 passdb {{
   driver = static
   args = password=secret
@@ -200,17 +207,21 @@ userdb {{
   driver = static
   args = uid=65534 gid=65534 home={base}/mail/%u
 }}
-service pop3-login {{
-  inet_listener pop3 {{
+service {protocol}-login {{
+  service_count = 0
+  client_limit = {sessions + 1000}
+  inet_listener {protocol} {{
     port = {self.port}
   }}
-  inet_listener pop3s {{
+  inet_listener {protocol}s {{
     port = 0
   }}
 }}
 """
         )
         self.process = subprocess.Popen(["dovecot", "-F", "-c", str(config)])
+        self.pid = self.process.pid
+        self.maildir = self.home / "Maildir"
         wait_port(self.port)
 
     def end(self):

@@ -1,7 +1,6 @@
 """Others at the same mailbox at the same time: mutt, and Dovecot's pop3d."""
 
 import contextlib
-import os
 import pathlib
 import poplib
 import random
@@ -12,7 +11,7 @@ import tempfile
 import threading
 
 from messages import HEAD
-from common import HERE, ROOT, Wrong, check, expect, free, run, same, until
+from common import ROOT, Wrong, check, expect, free, run, same, until
 
 
 @check
@@ -90,8 +89,8 @@ def uidls(site, port, user):
 
 
 @contextlib.contextmanager
-def dovecot(site):
-    """Dovecot's pop3d on the same boxes; its port."""
+def dovecot(site, protocol="pop3"):
+    """Dovecot's server of this protocol on the same boxes; its port."""
     port = next(port for port in iter(lambda: random.randrange(10000, 32000), 0) if free(port))
     base = pathlib.Path(tempfile.mkdtemp(prefix="buzon-dovecot-"))
     base.chmod(0o755)
@@ -106,7 +105,7 @@ def dovecot(site):
         ""
         if ROOT
         else "".join(
-            f"service {name} {{\n chroot =\n}}\n" for name in ("pop3-login", "anvil", "stats")
+            f"service {name} {{\n chroot =\n}}\n" for name in (f"{protocol}-login", "anvil", "stats")
         )
     )
     owner = site.dir.stat()
@@ -115,7 +114,7 @@ def dovecot(site):
         f"""
 base_dir = {base}/run
 log_path = {base}/log
-protocols = pop3
+protocols = {protocol}
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
@@ -132,11 +131,11 @@ userdb {{
   driver = static
   args = uid={owner.st_uid} gid={owner.st_gid} home={site.dir}/mail/%u
 }}
-service pop3-login {{
-  inet_listener pop3 {{
+service {protocol}-login {{
+  inet_listener {protocol} {{
     port = {port}
   }}
-  inet_listener pop3s {{
+  inet_listener {protocol}s {{
     port = 0
   }}
 }}
@@ -170,7 +169,7 @@ def dovecot_same_uidls_theirs_first(site):
 
 
 def same_uidls(site, user, order):
-    add_user(site, user)
+    site.add_user(user)
     with dovecot(site) as port:
         first, second = order(port)
         known = {}
@@ -186,35 +185,11 @@ def same_uidls(site, user, order):
             first, second = second, first
 
 
-def add_user(site, name):
-    program = next(
-        place / "buzonctl"
-        for place in (
-            pathlib.Path(os.environ.get("BUZON_BIN", "/nonexistent")),
-            HERE,
-            HERE.parent / "target/release",
-            HERE.parent / "target/debug",
-        )
-        if (place / "buzonctl").exists()
-    )
-    run(
-        program,
-        "-f",
-        site.dir / "etc/buzon.conf",
-        "user",
-        "add",
-        "-s",
-        "PLAIN",
-        name,
-        stdin=b"secret\n",
-    )
-
-
 @check
 def dovecot_same_uidls_both_at_work(site):
     """Letters come in, both list and delete, all at once: a message has one unique-id, ever."""
     user = "fred"
-    add_user(site, user)
+    site.add_user(user)
     seen, faults, stop = {}, [], threading.Event()
     lock = threading.Lock()
 

@@ -81,19 +81,30 @@ class Site:
         self.home = self.place / "home"
         self.home.mkdir()
         base = {"smtp": 2525, "submission": 2587, "submissions": 2465, "pop3": 2110, "pop3s": 2995}
+        base |= {"imap": 2143, "imaps": 2993}
         for _ in range(20):
             offset = random.randrange(1000, 29000)
             if not all(free(port + offset) for port in base.values()):
                 continue
-            run(HERE / "class", "start", self.dir, offset, *lines)
             self.ports = {role: port + offset for role, port in base.items()}
+            imap = [f"{role}=127.0.0.1:{self.ports[role]}" for role in ("imap", "imaps")]
+            run(HERE / "class", "start", self.dir, offset, *imap, *lines)
             break
+        self.imapd = None
+        if not (self.dir / "run/imapd.pid").exists():
+            log = open(self.dir / "log/imapd.log", "w", encoding="utf-8")
+            words = [program("imapd"), "-f", self.dir / "etc/buzon.conf", "-d", "-t"]
+            self.imapd = subprocess.Popen(words, stderr=log)
+            until(lambda: not free(self.ports["imap"]), "imapd listens")
         self.cert = self.dir / "tls" / "cert.pem"
         self.owner = self.dir.owner()
         if ROOT:
             shutil.chown(self.home, self.owner)
 
     def end(self):
+        if self.imapd:
+            self.imapd.terminate()
+            self.imapd.wait()
         run(HERE / "class", "stop", self.dir)
         shutil.rmtree(self.place)
 
@@ -124,6 +135,12 @@ class Site:
             code, words = smtp.data(message)
             expect(code == 250, code, words)
 
+    def add_user(self, name):
+        """Another user, with an empty box."""
+        config = self.dir / "etc/buzon.conf"
+        words = ["user", "add", "-s", "PLAIN", name]
+        run(program("buzonctl"), "-f", config, *words, stdin=b"secret\n")
+
     def config(self, name, text):
         """A program's configuration, which it wants to be ours alone."""
         file = self.place / name
@@ -134,6 +151,17 @@ class Site:
     def as_owner(self, *words):
         """The same program as the owner of the mail."""
         return ["runuser", "-u", self.owner, "--", *words] if ROOT else list(words)
+
+
+def program(name):
+    """One of ours, where scripts/class finds it too."""
+    target = HERE.parent / "target"
+    builds = [place for place in (target / "release", target / "debug") if (place / name).exists()]
+    builds.sort(key=lambda place: -(place / "smtpd").stat().st_mtime)
+    for place in (pathlib.Path(os.environ.get("BUZON_BIN", "/nonexistent")), HERE, *builds):
+        if (place / name).exists():
+            return place / name
+    raise Wrong(f"there is no {name}: build it with 'make'")
 
 
 def free(port):

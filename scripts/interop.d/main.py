@@ -1,4 +1,4 @@
-"""Mail programs that nobody here wrote, against smtpd and pop3d: see scripts/interop.
+"""Mail programs that nobody here wrote, against smtpd, pop3d and imapd: see scripts/interop.
 
 Each check is a function of that name; it raises Wrong, or is passed. What a program itself is
 known to change is undone by name, and nothing else: messages are compared octet for octet.
@@ -11,6 +11,9 @@ import sending  # noqa: F401 (its checks come first)
 import typed  # noqa: F401
 import fetching
 import beside  # noqa: F401
+import imap  # noqa: F401
+import imapsync  # noqa: F401
+import imapscreen  # noqa: F401
 from common import CHECKS, Site, Wrong
 
 

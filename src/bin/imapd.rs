@@ -1,6 +1,6 @@
 //! imapd: see imapd(8).
 
-use buzon::imapd::{Live, ROLES, refuse, serve};
+use buzon::imapd::{Live, ROLES, begin, refuse, serve};
 use buzon::net::{Daemon, daemon};
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     let imapd = Daemon {
         name: c"imapd",
         roles: ROLES,
+        begin,
         serve: Box::new(move |session| serve(session, &live)),
         refuse,
     };

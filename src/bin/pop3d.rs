@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     let daemon = Daemon {
         name: c"pop3d",
         roles: &[Role::Pop3, Role::Pop3s],
+        begin: || {},
         serve: Box::new(move |session| pop3d::serve(session, &live)),
         refuse: pop3d::refuse,
     };

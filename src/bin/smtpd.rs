@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     let smtpd = Daemon {
         name: c"smtpd",
         roles: &[Role::Smtp, Role::Submission, Role::Submissions, Role::Lmtp],
+        begin: || {},
         serve: Box::new(move |session| serve(session, &live)),
         refuse,
     };

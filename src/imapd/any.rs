@@ -12,6 +12,9 @@ const AFTER_LOGIN: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ ID ENABLE IDLE NAMESPACE
     UNSELECT MOVE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH \
     SEARCHRES WITHIN BINARY MULTIAPPEND UTF8=ACCEPT";
 
+/// So many octets of what a client calls itself are logged.
+const LOGGED: usize = 64;
+
 impl Imapd<'_> {
     /// RFC 3501 §6.1.1: only what works now.
     pub(super) fn capabilities(&self, state: &State) -> String {
@@ -47,10 +50,13 @@ impl Imapd<'_> {
 
     /// RFC 2971 §3.1.
     pub(super) fn id(&mut self, fields: &[IdField]) -> Outcome {
-        for (name, value) in fields {
-            let value = value.as_deref().map_or("NIL".into(), printable);
-            log::info!("{} client_{}={value:?}", self.id, printable(name));
-        }
+        let known = |wanted: &str| {
+            let field =
+                fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()));
+            let value = field.and_then(|(_, value)| value.as_deref()).unwrap_or_default();
+            printable(&value[..value.len().min(LOGGED)])
+        };
+        log::info!("{} client={:?} version={:?}", self.id, known("name"), known("version"));
         let ours: Vec<IdField> = [("name", "buzon"), ("version", env!("CARGO_PKG_VERSION"))]
             .map(|(name, value)| (name.into(), Some(value.into())))
             .into();

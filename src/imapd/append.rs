@@ -5,13 +5,14 @@
 
 use super::command::{Mailbox, Message, append};
 use super::flag::Flag;
-use super::mailbox::{SYSTEM, folder_status};
+use super::gather::Gather;
+use super::mailbox::{SYSTEM, folder_status, store_status};
 use super::response::{Code, Status};
 use super::session::{Account, Imapd, Outcome, State};
 use crate::mail::ToText;
 use crate::net::Hangup;
 use crate::queue::{Content, Spool};
-use crate::store::{Appending, Body, Flags, Letter};
+use crate::store::{self, Appending, Body, Flags, Letter};
 use std::io;
 
 impl Imapd<'_> {
@@ -20,6 +21,7 @@ impl Imapd<'_> {
         &mut self,
         mailbox: &Mailbox,
         first: Message,
+        gather: &mut Gather,
         state: &mut State,
     ) -> Result<Outcome, Hangup> {
         let utf8 = self.speaks_utf8();
@@ -36,7 +38,7 @@ impl Imapd<'_> {
         let mut refusal = place.as_ref().err().cloned();
         let name = place.unwrap_or_default();
         let mut message = first;
-        let mut prepared = Vec::new();
+        let (mut prepared, mut total) = (Vec::new(), 0);
         loop {
             if let Err(status) = self.fits(&message) {
                 refusal.get_or_insert(status);
@@ -47,18 +49,26 @@ impl Imapd<'_> {
                 }
                 self.go_on("Go on", state);
             }
-            let spool = self.message(message.literal.octets)?;
-            if let (None, Some(account)) = (&refusal, state.account()) {
-                match self.prepare(&name, &message, spool, account) {
-                    Ok(one) => prepared.push(one),
-                    Err(status) => refusal = Some(status),
+            let octets = message.literal.octets;
+            match (&refusal, state.account()) {
+                (None, Some(account)) => {
+                    let spool = self.message(octets, account)?;
+                    total += octets;
+                    match self.prepare(&name, &message, spool, total, account) {
+                        Ok(one) => prepared.push(one),
+                        Err(status) => refusal = Some(status),
+                    }
                 }
+                _ => self.discard(octets)?,
             }
             let line = self.line()?;
             match append::next(&line, &message) {
                 Ok(Some(next)) => message = next,
                 Ok(None) => break,
                 Err(_) => {
+                    // Careful: what the line announces is no command.
+                    gather.behind_message(&line);
+                    self.skip(gather)?;
                     return Ok(Err(Status::bad("Behind a message comes another, or nothing")));
                 }
             }
@@ -86,13 +96,17 @@ impl Imapd<'_> {
         Ok(())
     }
 
-    /// Reads a message into the spool; what is too large for it is read all the same.
-    fn message(&mut self, octets: u64) -> Result<io::Result<Spool>, Hangup> {
-        let mut spool = Spool::new(self.site.spool.clone());
+    /// Reads a message into the spool: that of the site, or where the session is the user a file
+    /// without a name in his home.
+    fn message(&mut self, octets: u64, account: &Account) -> Result<io::Result<Spool>, Hangup> {
+        let mut spool = Spool::new(match account.user.account {
+            Some(_) => account.user.home.clone(),
+            None => self.site.spool.clone(),
+        });
         let mut lines = ToText::new();
-        let (mut broken, limit) = (None, self.site.message_size);
+        let mut broken = None;
         self.read_octets(octets, |piece| {
-            if octets <= limit && broken.is_none() {
+            if broken.is_none() {
                 lines.feed(piece, spool.room());
                 broken = spool.settle().err();
             }
@@ -107,8 +121,10 @@ impl Imapd<'_> {
         name: &str,
         message: &Message,
         spool: io::Result<Spool>,
+        total: u64,
         account: &mut Account,
     ) -> Result<Appending, Status> {
+        room(account, total)?;
         let spooled = |error: io::Error| {
             Status::no(Code::Unavailable, "The message could not be held, try again later")
                 .because(format!("spool: {error}"))
@@ -122,6 +138,19 @@ impl Imapd<'_> {
         let date = message.date.map(|date| date.timestamp());
         let letter = Letter { sender: "", head: b"", body };
         account.folders.prepare_append(name, &letter, flags, &keywords, date).map_err(folder_status)
+    }
+}
+
+/// RFC 5530 §3: whether so many octets more are within the user's quota.
+pub(super) fn room(account: &Account, octets: u64) -> Result<(), Status> {
+    let quota = account.user.quota;
+    if quota == 0 {
+        return Ok(());
+    }
+    let used = store::used(&account.user.mailbox).map_err(store_status)?;
+    match used.saturating_add(octets) > quota {
+        true => Err(Status::no(Code::OverQuota, "There is no room for that").by("RFC 5530 §3")),
+        false => Ok(()),
     }
 }
 

@@ -5,19 +5,22 @@
 //! in memory.
 
 use super::command::{Item, Partial, Section, SectionText};
+use super::described::{Described, Which};
 use super::fetched::Fetched;
 use super::flag::Flag;
-use super::mailbox::{flags_of, store_status};
+use super::mailbox::{expunge_issued, flags_of, store_status};
 use super::response::{Code, Status};
 use super::session::{Imapd, Open, Outcome};
 use super::set::Written;
-use super::structure::{self, Form};
 use super::write;
-use crate::mail::{Coding, Decoded, Envelope, Side, Tree, wire_octets};
+use crate::mail::{Coding, Decoded, Side, Tree, wire_octets};
 use crate::net::Hangup;
 use crate::store::{self, Change, Flags};
 use chrono::{DateTime, Local};
 use std::ops::Range;
+
+/// Octets beyond these do not wait for the end of a response.
+const FLUSH: usize = 32 * 1024;
 
 /// A message taken apart, once something wants it.
 struct Apart {
@@ -63,20 +66,16 @@ impl Imapd<'_> {
         if uid && !items.contains(&Item::Uid) {
             items.insert(0, Item::Uid);
         }
-        let seen = match self.mark_seen(&items, &indices, open) {
-            Ok(seen) => seen,
-            Err(error) => return Ok(Err(store_status(error))),
-        };
+        let seen = self.mark_seen(&items, &indices, open);
         let keywords = open.keywords();
         let mut refusal = None;
         for index in indices {
             let was_marked = seen.binary_search(&index).is_ok();
             match self.one(index, &items, was_marked, &keywords, open) {
                 Ok(()) => self.conn.flush_full()?,
-                Err(Trouble::Gone) => {
-                    let status = Status::no(Code::ExpungeIssued, "Some of these messages are gone");
-                    refusal = Some(status.by("RFC 2180 §4.1.2"));
-                }
+                // A UID that is gone is passed over (RFC 3501 §6.4.8).
+                Err(Trouble::Gone) if uid => {}
+                Err(Trouble::Gone) => refusal = Some(expunge_issued("RFC 2180 §4.1.2")),
                 Err(Trouble::UnknownCte) => {
                     let text = "A part is encoded in a way that nobody knows";
                     refusal = Some(Status::no(Code::UnknownCte, text).by("RFC 3516 §4.3"));
@@ -89,19 +88,19 @@ impl Imapd<'_> {
     }
 
     /// What is read is seen (RFC 3501 §2.3.2), unless the client peeks. The indices that were not.
-    fn mark_seen(
-        &mut self,
-        items: &[Item],
-        indices: &[u32],
-        open: &mut Open,
-    ) -> Result<Vec<u32>, store::Error> {
+    fn mark_seen(&mut self, items: &[Item], indices: &[u32], open: &mut Open) -> Vec<u32> {
         if open.read_only || !items.iter().any(Item::sets_seen) {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        open.mailbox.store(indices, Change::Add, Flags::SEEN, 0)
+        open.mailbox.store(indices, Change::Add, Flags::SEEN, 0).unwrap_or_else(|error| {
+            // What cannot be marked can be read nevertheless.
+            log::warn!("{} mark_seen={:?}", self.id, error.to_string());
+            Vec::new()
+        })
     }
 
-    /// One FETCH response. On trouble nothing of it is said.
+    /// One FETCH response. On trouble nothing of it is said, or where a part is on its way already
+    /// the session ends, as nobody could read what follows.
     fn one(
         &mut self,
         index: u32,
@@ -115,15 +114,21 @@ impl Imapd<'_> {
             return Err(Trouble::Gone);
         }
         let rev2 = self.rev2;
+        let mut apart = None;
+        known_codings(items, at, &mut apart, open)?;
+        self.conn.flush_full().map_err(Trouble::Hangup)?;
         let start = self.conn.output().len();
         let mut fetched = Fetched::open(self.conn.output(), index + 1);
-        let mut apart = None;
+        self.streamed = false;
         for item in items {
-            if let Err(trouble) = self.item(item, at, &mut fetched, &mut apart, keywords, open) {
-                // Careful: what was streamed cannot be taken back; nothing streams before trouble
-                // can be known.
-                self.conn.output().truncate(start);
-                return Err(trouble);
+            let done = self.item(item, at, &mut fetched, &mut apart, keywords, open);
+            match done {
+                Ok(()) => self.flush_item()?,
+                Err(trouble) if self.streamed => return Err(self.cut_off(trouble)),
+                Err(trouble) => {
+                    self.conn.output().truncate(start);
+                    return Err(trouble);
+                }
             }
         }
         if was_marked && !items.contains(&Item::Flags) {
@@ -157,9 +162,9 @@ impl Imapd<'_> {
             Item::Envelope | Item::Body | Item::BodyStructure => {
                 let described = describe(at, apart, utf8, open)?;
                 let (name, value) = match item {
-                    Item::Envelope => ("ENVELOPE", described.part(0)),
-                    Item::Body => ("BODY", described.part(1)),
-                    _ => ("BODYSTRUCTURE", described.part(2)),
+                    Item::Envelope => ("ENVELOPE", described.part(Which::Envelope)),
+                    Item::Body => ("BODY", described.part(Which::Body)),
+                    _ => ("BODYSTRUCTURE", described.part(Which::BodyStructure)),
                 };
                 fetched.item(self.conn.output(), name);
                 self.conn.output().extend_from_slice(value);
@@ -191,6 +196,29 @@ impl Imapd<'_> {
         Ok(())
     }
 
+    /// However many items there are, their octets do not pile up.
+    fn flush_item(&mut self) -> Result<(), Trouble> {
+        if self.conn.output().len() >= FLUSH {
+            self.streamed = true;
+            self.conn.flush().map_err(Trouble::Hangup)?;
+        }
+        Ok(())
+    }
+
+    fn cut_off(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Hangup(hangup) => Trouble::Hangup(hangup),
+            Trouble::Store(error) => {
+                log::warn!("{} cut_off={:?}", self.id, error.to_string());
+                Trouble::Hangup(Hangup::Lost)
+            }
+            Trouble::Gone | Trouble::UnknownCte => {
+                log::warn!("{} cut_off=\"the message is gone\"", self.id);
+                Trouble::Hangup(Hangup::Lost)
+            }
+        }
+    }
+
     /// A whole message, as the store hands it out: announced, then streamed.
     fn whole(
         &mut self,
@@ -202,6 +230,7 @@ impl Imapd<'_> {
         let octets = open.mailbox.octets(at)?;
         let mut wire = open.mailbox.read(at)?;
         fetched.rfc822(self.conn.output(), name, octets);
+        self.streamed = true;
         let mut left = octets;
         loop {
             let chunk = wire.chunk().map_err(store::Error::from)?;
@@ -217,8 +246,14 @@ impl Imapd<'_> {
             left -= here as u64;
             self.conn.flush_full().map_err(Trouble::Hangup)?;
         }
-        let out = self.conn.output();
-        out.resize(out.len() + usize::try_from(left).unwrap_or(0), b' ');
+        // What the name of the file says of its size may be very wrong.
+        while left > 0 {
+            let here = left.min(FLUSH as u64);
+            let out = self.conn.output();
+            out.resize(out.len() + here as usize, b' ');
+            left -= here;
+            self.conn.flush_full().map_err(Trouble::Hangup)?;
+        }
         Ok(())
     }
 
@@ -277,6 +312,22 @@ impl Imapd<'_> {
         }
         Ok(())
     }
+}
+
+/// RFC 3516 §4.3: whether all that is to be decoded can be, before anything is said.
+fn known_codings(
+    items: &[Item],
+    at: usize,
+    apart: &mut Option<Apart>,
+    open: &mut Open,
+) -> Result<(), Trouble> {
+    for item in items {
+        let (Item::Binary { part, .. } | Item::BinarySize(part)) = item else { continue };
+        let Apart { octets, tree } = take_apart(at, apart, open)?;
+        let Some(place) = tree.find(part).filter(|_| !part.is_empty()) else { continue };
+        Coding::named(&tree.entity(octets, place).encoding).ok_or(Trouble::UnknownCte)?;
+    }
+    Ok(())
 }
 
 fn ranges_of(section: &Section, apart: &Apart) -> Option<Vec<Range<usize>>> {
@@ -360,47 +411,6 @@ fn unfold_lines(text: &[u8], out: &mut Vec<u8>) {
     write::no_nul(&mut out[from..]);
 }
 
-/// ENVELOPE, BODY and BODYSTRUCTURE as they are written: what the cache keeps of a message.
-struct Described(Vec<u8>);
-
-impl Described {
-    fn new(apart: &Apart, utf8: bool) -> Described {
-        let (message, tree) = (&apart.octets, &apart.tree);
-        let mut parts = [Vec::new(), Vec::new(), Vec::new()];
-        let header = tree.parts()[0].header.clone();
-        structure::envelope(&mut parts[0], &Envelope::new(message, header), utf8);
-        structure::body(&mut parts[1], message, tree, 0, Form { extended: false, utf8 });
-        structure::body(&mut parts[2], message, tree, 0, Form { extended: true, utf8 });
-        let mut all = Vec::new();
-        for part in &parts[..2] {
-            all.extend_from_slice(&(part.len() as u32).to_le_bytes());
-        }
-        parts.iter().for_each(|part| all.extend_from_slice(part));
-        Described(all)
-    }
-
-    /// What the cache gave back; `None` if that cannot be.
-    fn of(octets: Vec<u8>) -> Option<Described> {
-        let described = Described(octets);
-        let [first, second] = described.lengths()?;
-        (8 + first + second <= described.0.len()).then_some(described)
-    }
-
-    fn lengths(&self) -> Option<[usize; 2]> {
-        let length = |at: usize| -> Option<usize> {
-            let octets: [u8; 4] = self.0.get(at..at + 4)?.try_into().ok()?;
-            Some(u32::from_le_bytes(octets) as usize)
-        };
-        Some([length(0)?, length(4)?])
-    }
-
-    fn part(&self, which: usize) -> &[u8] {
-        let [first, second] = self.lengths().unwrap_or_default();
-        let ends = [8, 8 + first, 8 + first + second, self.0.len()];
-        &self.0[ends[which]..ends[which + 1]]
-    }
-}
-
 /// From the cache, or from the message, which the cache then learns.
 ///
 /// Strings in UTF-8 are another text; clients that enabled them are few, and pay.
@@ -410,6 +420,13 @@ fn describe(
     utf8: bool,
     open: &mut Open,
 ) -> Result<Described, Trouble> {
-    let described = Described::new(take_apart(at, apart, open)?, utf8);
+    if !utf8 && let Some(described) = Described::cached(at, open) {
+        return Ok(described);
+    }
+    let taken = take_apart(at, apart, open)?;
+    let described = Described::new(&taken.octets, &taken.tree, utf8);
+    if !utf8 {
+        described.remember(at, open);
+    }
     Ok(described)
 }

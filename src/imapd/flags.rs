@@ -1,10 +1,13 @@
 //! STORE (RFC 3501 §6.4.6), COPY (§6.4.7), MOVE (RFC 6851).
 
+use super::append::room;
 use super::command::{How, Mailbox, Store};
 use super::data;
 use super::fetched::Fetched;
 use super::flag::Flag;
-use super::mailbox::{SYSTEM, flags_of, folder_status, may_write, store_status};
+use super::mailbox::{
+    SYSTEM, all_flags, expunge_issued, flags_of, folder_status, may_write, store_status,
+};
 use super::response::{self, Code, Status};
 use super::session::{Account, Imapd, Open, Outcome};
 use super::set::Written;
@@ -29,11 +32,10 @@ impl Imapd<'_> {
             How::Add => Change::Add,
             How::Remove => Change::Remove,
         };
-        let known = open.mailbox.keywords().len();
+        let known = open.keywords();
         let (flags, keywords) = wanted(&store.flags, change, open)?;
-        if open.mailbox.keywords().len() > known {
-            let names = open.keywords();
-            data::flags(self.conn.output(), Flag::SYSTEM.iter().chain(&names));
+        if open.keywords() != known {
+            data::flags(self.conn.output(), all_flags(&open.keywords()));
         }
         open.mailbox.store(&indices, change, flags, keywords).map_err(store_status)?;
         let (names, rev2) = (open.keywords(), self.rev2);
@@ -52,9 +54,9 @@ impl Imapd<'_> {
             fetched.flags(out, flags_of(message, &names, rev2));
             fetched.close(out);
         }
-        match gone {
-            // RFC 2180 §4.2.1: what is gone cannot be marked.
-            true => Err(Status::no(Code::ExpungeIssued, "Some of these messages are gone")),
+        match gone && !uid {
+            // What is gone cannot be marked; a UID that is gone is passed over (RFC 3501 §6.4.8).
+            true => Err(expunge_issued("RFC 2180 §4.2.1")),
             false => Ok(Status::ok("Stored")),
         }
     }
@@ -69,7 +71,7 @@ impl Imapd<'_> {
         open: &mut Open,
     ) -> Outcome {
         let copied =
-            self.transfer((uid, set), to, (account, open), crate::store::Selected::copy)?;
+            self.transfer((uid, set), to, (account, open), crate::store::Selected::copy, true)?;
         Ok(match copied {
             Some(code) => Status::ok("Copied").with(code),
             None => Status::ok("There was nothing to copy"),
@@ -87,7 +89,7 @@ impl Imapd<'_> {
     ) -> Outcome {
         may_write(open)?;
         let step: Transfer = crate::store::Selected::move_to;
-        let Some(code) = self.transfer((uid, set), to, (account, open), step)? else {
+        let Some(code) = self.transfer((uid, set), to, (account, open), step, false)? else {
             return Ok(Status::ok("There was nothing to move"));
         };
         response::untagged(self.conn.output(), &Status::ok("Moved").with(code));
@@ -100,8 +102,13 @@ impl Imapd<'_> {
         to: &Mailbox,
         (account, open): (&mut Account, &mut Open),
         step: Transfer,
+        grows: bool,
     ) -> Result<Option<Code>, Status> {
-        let indices = open.indices(set, uid)?;
+        let mut indices = open.indices(set, uid)?;
+        let messages = open.mailbox.messages();
+        if uid {
+            indices.retain(|index| !messages[*index as usize].is_gone());
+        }
         let name = to.name(self.speaks_utf8())?;
         if !account.folders.exists(&name).map_err(folder_status)? {
             let text = "There is no such mailbox; CREATE it first";
@@ -110,9 +117,28 @@ impl Imapd<'_> {
         if indices.is_empty() {
             return Ok(None);
         }
-        let (validity, uids) = step(&mut open.mailbox, &indices, &name).map_err(folder_status)?;
+        if grows && account.user.quota > 0 {
+            room(account, octets(&indices, open)?)?;
+        }
+        let (validity, uids) =
+            step(&mut open.mailbox, &indices, &name).map_err(|error| match error {
+                FolderError::Store(error) if error.is_gone() => expunge_issued("RFC 2180 §4.4.1"),
+                error => folder_status(error),
+            })?;
         Ok((!uids.is_empty()).then_some(Code::CopyUid(validity, uids)))
     }
+}
+
+/// Of several messages, those that are gone left out.
+fn octets(indices: &[u32], open: &mut Open) -> Result<u64, Status> {
+    let mut sum = 0u64;
+    for index in indices {
+        sum = sum.saturating_add(match open.mailbox.octets(*index as usize) {
+            Err(error) if error.is_gone() => 0,
+            octets => octets.map_err(store_status)?,
+        });
+    }
+    Ok(sum)
 }
 
 /// What the client named, as the store has it. A keyword that is new gets its place.

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 /// A name that may be listed.
 #[derive(Clone, Default)]
 struct Row {
-    exists: bool,
+    /// A mailbox has it, or one below it.
+    listed: bool,
     selectable: bool,
     subscribed: bool,
     special: Option<SpecialUse>,
@@ -40,19 +41,20 @@ impl Imapd<'_> {
         let patterns: Vec<String> = list
             .patterns
             .iter()
-            .map(|pattern| list.reference.text(utf8) + &pattern.text(utf8))
+            .map(|pattern| simple(&(list.reference.text(utf8) + &pattern.text(utf8))))
             .collect();
         for ((_, name), row) in &rows {
             if !patterns.iter().any(|pattern| matches(pattern, name)) {
                 continue;
             }
             let chosen = self.chosen(list, row);
-            let below = list.select.recursive_match
-                && rows
-                    .iter()
-                    .any(|((_, other), row)| is_below(other, name) && self.chosen(list, row));
-            if chosen || below {
-                self.tell_row(list, name, row, &rows, below);
+            let mut below = below(&rows, name).filter(|(_, row)| self.chosen(list, row)).peekable();
+            let has_below = list.select.recursive_match && below.peek().is_some();
+            // RFC 5258 §3.5: not where all those below are told anyhow.
+            let is_told = |name: &str| patterns.iter().any(|pattern| matches(pattern, name));
+            if chosen || has_below && below.any(|(name, _)| !is_told(name)) {
+                drop(below);
+                self.tell_row(list, name, row, &rows, has_below);
                 self.status_of(list, name, row, account);
             }
         }
@@ -63,18 +65,19 @@ impl Imapd<'_> {
     fn chosen(&self, list: &List, row: &Row) -> bool {
         let subscribed = !list.select.subscribed || row.subscribed;
         let special = !list.select.special_use || row.special.is_some();
-        let exists = row.exists || list.select.subscribed;
+        let exists = row.listed || list.select.subscribed;
         subscribed && special && exists
     }
 
     fn tell_row(&mut self, list: &List, name: &str, row: &Row, rows: &Rows, below: bool) {
         let mut attributes = Vec::new();
-        match (row.exists, row.selectable) {
-            (false, _) if list.extended => attributes.push("\\NonExistent"),
-            (_, false) => attributes.push("\\Noselect"),
-            _ => {}
+        match (row.selectable, list.extended) {
+            (true, _) => {}
+            // RFC 5258 §3: it says that it cannot be selected, too.
+            (false, true) => attributes.push("\\NonExistent"),
+            (false, false) => attributes.push("\\Noselect"),
         }
-        let children = rows.iter().any(|((_, other), row)| row.exists && is_below(other, name));
+        let children = self::below(rows, name).any(|(_, row)| row.listed);
         attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
         if row.subscribed && (list.select.subscribed || list.tell.subscribed) {
             attributes.push("\\Subscribed");
@@ -114,7 +117,7 @@ impl Imapd<'_> {
         account: &mut Account,
     ) -> Outcome {
         let utf8 = self.speaks_utf8();
-        let pattern = reference.text(utf8) + &pattern.text(utf8);
+        let pattern = simple(&(reference.text(utf8) + &pattern.text(utf8)));
         let mut told = BTreeMap::new();
         for name in account.folders.subscriptions().map_err(folder_status)? {
             if matches(&pattern, &name) {
@@ -141,7 +144,7 @@ fn rows(account: &mut Account) -> Result<Rows, Status> {
     let key = |name: &str| (name != "INBOX", name.to_owned());
     for folder in account.folders.list().map_err(folder_status)? {
         let row = Row {
-            exists: true,
+            listed: true,
             selectable: folder.selectable,
             subscribed: false,
             special: folder.use_,
@@ -149,13 +152,36 @@ fn rows(account: &mut Account) -> Result<Rows, Status> {
         rows.insert(key(&folder.name), row);
     }
     for name in account.folders.subscriptions().map_err(folder_status)? {
+        for (at, _) in name.match_indices('/') {
+            rows.entry(key(&name[..at])).or_default();
+        }
         rows.entry(key(&name)).or_default().subscribed = true;
     }
     Ok(rows)
 }
 
-fn is_below(name: &str, parent: &str) -> bool {
-    name.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'))
+/// The rows below a name.
+fn below<'a>(rows: &'a Rows, name: &str) -> impl Iterator<Item = (&'a str, &'a Row)> {
+    let prefix = format!("{name}/");
+    let from = rows.range((true, prefix.clone())..);
+    let names = from.map(|((_, name), row)| (name.as_str(), row));
+    names.take_while(move |(name, _)| name.starts_with(&prefix))
+}
+
+/// Of wildcards in a row one says it all, so that no pattern is longer than what it can match.
+fn simple(pattern: &str) -> String {
+    let mut simple = String::new();
+    for character in pattern.chars() {
+        match (simple.chars().next_back(), character) {
+            (Some('*'), '*' | '%') | (Some('%'), '%') => {}
+            (Some('%'), '*') => {
+                simple.pop();
+                simple.push('*');
+            }
+            _ => simple.push(character),
+        }
+    }
+    simple
 }
 
 /// RFC 3501 §6.3.8: `*` is anything, `%` anything within one level. INBOX matches in any case.
@@ -169,6 +195,10 @@ fn matches(pattern: &str, name: &str) -> bool {
         }
         _ => &pattern,
     };
+    let literal = pattern.iter().filter(|character| !matches!(character, '*' | '%')).count();
+    if literal > name.chars().count() {
+        return false;
+    }
     // Which places in the pattern can be reached: no pattern is slow.
     let mut places = vec![false; pattern.len() + 1];
     places[0] = true;
@@ -199,7 +229,7 @@ fn skip_wildcards(pattern: &[char], places: &mut [bool]) {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{matches, simple};
 
     #[test]
     fn patterns() {
@@ -216,10 +246,12 @@ mod tests {
             ("sent", "Sent", false),
             ("", "a", false),
             ("%/%", "a/b", true),
+            ("a%*%b", "a/x/b", true),
+            ("a%%/%%b", "ax/xb", true),
             ("a%b%c", "axxbyyc", true),
             ("a%%%%%%%%%%%%%%%%%%%%%%%%b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaac", false),
         ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+            assert_eq!(matches(&simple(pattern), name), expected, "{pattern} {name}");
         }
     }
 }

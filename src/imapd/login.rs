@@ -6,6 +6,7 @@ use super::response::{Code, Status};
 use super::session::{Account, Imapd, Outcome, State};
 use crate::auth::sasl::{self, Mechanism, Step};
 use crate::auth::{self, User};
+use crate::conf::Location;
 use crate::net::Hangup;
 use crate::store::Folders;
 use crate::sys::identity;
@@ -109,11 +110,18 @@ impl Imapd<'_> {
         }
     }
 
-    /// From here to its end the session has the rights of the owner.
+    /// From here to its end the session has the rights of the owner; alone in its process, it
+    /// becomes the owner for good.
     fn enter(&mut self, user: User, state: &mut State) -> Outcome {
-        let owner = user.account.as_ref().map(identity::borrow).transpose().map_err(|error| {
+        let failed = |error: std::io::Error| {
             Status::no(Code::ServerBug, "Your account cannot be used").because(error.to_string())
-        })?;
+        };
+        let mut owner = user.account.as_ref().map(identity::borrow).transpose().map_err(failed)?;
+        if self.alone
+            && let Some(owner) = owner.take()
+        {
+            owner.settle(matches!(user.mailbox, Location::Mbox { .. })).map_err(failed)?;
+        }
         let folders = Folders::of(&user.mailbox);
         let text = format!("Hello, {}", user.name);
         *state = State::Authenticated(Account { user, folders, _owner: owner });

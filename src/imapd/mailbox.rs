@@ -8,6 +8,7 @@ use super::flag::Flag;
 use super::response::{Code, Status};
 use super::session::{Imapd, Open, Outcome, State};
 use super::set::{Set, Written};
+use crate::net::Hangup;
 use crate::store::{self, Changes, Flags, FolderError, Summary};
 
 /// Flags as the store has them, and as clients read them.
@@ -29,14 +30,25 @@ pub(super) fn flags_of<'a>(
     let (flags, bits) = (summary.flags(), summary.keywords());
     let system = SYSTEM_FLAGS.iter().filter(move |(flag, _)| flags.has(*flag)).map(|(_, f)| f);
     let recent = (flags.has(Flags::RECENT) && !rev2).then_some(&RECENT);
-    let named = keywords.iter().enumerate().filter(move |(bit, _)| bits >> bit & 1 == 1);
-    system.chain(recent).chain(named.map(|(_, keyword)| keyword))
+    let has = move |bit: usize| bits >> bit & 1 == 1;
+    let named = keywords.iter().enumerate().filter(move |(bit, _)| has(*bit));
+    system.chain(recent).chain(named.map(|(_, keyword)| keyword).filter(|flag| has_name(flag)))
+}
+
+/// Numbers of keywords may have gaps, where another program made them.
+fn has_name(keyword: &Flag) -> bool {
+    !keyword.name().is_empty()
+}
+
+/// What messages of a mailbox may be marked with.
+pub(super) fn all_flags(keywords: &[Flag]) -> impl Iterator<Item = &Flag> {
+    Flag::SYSTEM.iter().chain(keywords.iter().filter(|keyword| has_name(keyword)))
 }
 
 static SYSTEM_FLAGS: [(Flags, Flag); 5] = SYSTEM;
 
 impl Open {
-    /// The keywords of the mailbox by their bits.
+    /// The keywords of the mailbox by their bits; an empty one has no name.
     pub fn keywords(&self) -> Vec<Flag> {
         self.mailbox.keywords().iter().map(|name| Flag::Keyword(name.clone())).collect()
     }
@@ -60,8 +72,8 @@ impl Open {
     }
 
     fn at_uids(&self, uids: &Set) -> Vec<u32> {
-        let sorted: Vec<u32> = self.mailbox.messages().iter().map(|message| message.uid).collect();
-        uids.positions(&sorted).map(|position| position as u32).collect()
+        let messages = self.mailbox.messages();
+        uids.positions(messages, |message| message.uid).map(|at| at as u32).collect()
     }
 
     fn last_uid(&self) -> u32 {
@@ -111,7 +123,7 @@ impl Imapd<'_> {
     /// What a client must know of a mailbox that it opens (RFC 3501 §6.3.1, RFC 9051 §6.3.2).
     fn describe(&mut self, open: &Open) {
         let keywords = open.keywords();
-        let known: Vec<Flag> = Flag::SYSTEM.into_iter().chain(keywords).collect();
+        let known: Vec<Flag> = all_flags(&keywords).cloned().collect();
         let messages = open.mailbox.messages();
         let unseen = messages.iter().position(|message| !message.flags().has(Flags::SEEN));
         let (rev2, utf8) = (self.rev2, self.speaks_utf8());
@@ -143,11 +155,36 @@ impl Imapd<'_> {
 
     /// What others changed since the last look. EXPUNGE only where numbers may change (RFC 3501
     /// §7.4.1).
-    pub(super) fn news(&mut self, state: &mut State, may_expunge: bool) {
-        let State::Selected(_, open) = state else { return };
-        match open.mailbox.refresh(may_expunge) {
-            Ok(changes) => self.tell(&changes, open),
-            Err(error) => log::warn!("{} refresh={:?}", self.id, error.to_string()),
+    ///
+    /// A mailbox that is there no more ends the session (RFC 2180 §3.3): whatever we said of its
+    /// numbers would be wrong.
+    pub(super) fn news(&mut self, state: &mut State, may_expunge: bool) -> Result<(), Hangup> {
+        let State::Selected(account, open) = state else { return Ok(()) };
+        let error = match open.mailbox.refresh(may_expunge) {
+            Ok(changes) => {
+                self.tell(&changes, open);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        log::warn!("{} refresh={:?}", self.id, error.to_string());
+        if account.folders.exists(&open.name).is_ok_and(|exists| exists)
+            && !error.is_removed_mailbox()
+        {
+            return Ok(());
+        }
+        let bye = Status::bye("The mailbox is no more; select another").with(Code::NonExistent);
+        self.untagged(&bye, state, "RFC 2180 §3.3");
+        Err(Hangup::Lost)
+    }
+
+    /// After DELETE and RENAME the mailbox that is selected may be another's name, or nobody's.
+    pub(super) fn leave_removed(&mut self, state: &mut State) {
+        let State::Selected(account, open) = &*state else { return };
+        if account.folders.exists(&open.name).is_ok_and(|exists| !exists) {
+            leave(state);
+            let closed = Status::ok("The mailbox is closed").with(Code::Closed);
+            self.untagged(&closed, state, "RFC 9051 §7.1");
         }
     }
 
@@ -157,7 +194,7 @@ impl Imapd<'_> {
         let out = self.conn.output();
         changes.expunged.iter().for_each(|number| data::expunge(out, *number));
         if changes.keywords {
-            data::flags(out, Flag::SYSTEM.iter().chain(&keywords));
+            data::flags(out, all_flags(&keywords));
         }
         if let Some(exists) = changes.exists {
             data::exists(out, exists);
@@ -216,7 +253,7 @@ impl Imapd<'_> {
 }
 
 /// The session has no mailbox any more.
-fn leave(state: &mut State) {
+pub(super) fn leave(state: &mut State) {
     if matches!(state, State::Selected(..))
         && let State::Selected(account, _) = std::mem::replace(state, State::NotAuthenticated)
     {
@@ -233,6 +270,11 @@ pub(super) fn may_write(open: &Open) -> Result<(), Status> {
         }
         false => Ok(()),
     }
+}
+
+/// Some of the messages meant are gone, which the client may not know yet (RFC 5530 §3).
+pub(super) fn expunge_issued(rule: &'static str) -> Status {
+    Status::no(Code::ExpungeIssued, "Some of these messages are gone").by(rule)
 }
 
 /// What a failing store means (RFC 5530 §3).

@@ -18,6 +18,7 @@ mod session; // RFC 3501 §3: the loop, the states, what may come when
 // the commands
 mod any; // §6.1: CAPABILITY, LOGOUT, ID
 mod append; // §6.3.11: APPEND
+mod described; // what the cache keeps of a message
 mod fetch; // §6.4.5: FETCH
 mod flags;
 mod folders; // §6.3.3: CREATE, DELETE, RENAME, SUBSCRIBE, STATUS, NAMESPACE
@@ -27,4 +28,4 @@ mod login; // §6.2: STARTTLS, AUTHENTICATE, LOGIN, ENABLE
 mod mailbox; // §6.3.1, §6.4.1: SELECT, EXAMINE, CHECK, CLOSE, EXPUNGE, and news
 mod search; // §6.4.4: SEARCH // §6.4.6: STORE, COPY, MOVE
 
-pub use session::{Live, ROLES, refuse, serve};
+pub use session::{Live, ROLES, begin, refuse, serve};

@@ -5,14 +5,16 @@
 
 use super::command::{Key, Returns, Search};
 use super::data;
+use super::described::{Described, Which};
 use super::flag::Flag;
 use super::mailbox::{SYSTEM, store_status};
-use super::response::{Code, Status};
+use super::response::{Code, Condition, Status};
 use super::session::{Imapd, Open, Outcome};
 use super::set::Set;
 use crate::mail::{self, Tree, field, read_date};
 use crate::store::{self, Flags, Summary};
 use chrono::{DateTime, Local, NaiveDate, Utc};
+use std::borrow::Cow;
 
 /// RFC 3501 §6.4.4: what strings may be written in.
 const CHARSETS: &[&str] = &["US-ASCII", "UTF-8"];
@@ -57,6 +59,20 @@ impl Imapd<'_> {
         tag: &str,
         open: &mut Open,
     ) -> Outcome {
+        if search.charset.is_some() && self.utf8 {
+            let text = "With UTF8=ACCEPT strings are UTF-8, and no CHARSET is named";
+            return Err(Status::bad(text).by("RFC 6855 §3"));
+        }
+        let done = self.find(uid, search, tag, open);
+        // RFC 5182 §2.1: a NO empties what was saved, a BAD leaves it alone.
+        let is_no = done.as_ref().is_err_and(|status| status.condition == Condition::No);
+        if is_no && search.returns.is_some_and(|returns| returns.save) {
+            open.saved = Set::default();
+        }
+        done
+    }
+
+    fn find(&mut self, uid: bool, search: &Search, tag: &str, open: &mut Open) -> Outcome {
         if let Some(charset) = &search.charset
             && !CHARSETS.iter().any(|known| known.eq_ignore_ascii_case(charset))
         {
@@ -90,7 +106,7 @@ impl Imapd<'_> {
             (None, true) => Some(Returns { all: true, ..Returns::default() }),
             (None, false) => None,
         };
-        let saved = returns.is_some_and(|returns| returns.save).then(|| uids().collect());
+        let saved = returns.filter(|returns| returns.save).map(|returns| saved(returns, uids()));
         match returns {
             Some(returns) => data::esearch(self.conn.output(), tag, uid, returns, &numbers),
             None => data::search(self.conn.output(), numbers.iter()),
@@ -157,6 +173,17 @@ impl Imapd<'_> {
     }
 }
 
+/// RFC 5182 §2.4: of MIN and MAX alone only what they tell.
+fn saved(returns: Returns, mut uids: impl Iterator<Item = u32>) -> Set {
+    let Returns { min, max, all, count, .. } = returns;
+    if all || count || !(min || max) {
+        return uids.collect();
+    }
+    let least = uids.next();
+    let greatest = uids.last().or(least);
+    [least.filter(|_| min), greatest.filter(|_| max)].into_iter().flatten().collect()
+}
+
 fn words(text: &[u8]) -> mail::Search {
     mail::Search::new(&String::from_utf8_lossy(text))
 }
@@ -211,15 +238,14 @@ impl Test {
             Test::Larger(octets) => open.mailbox.octets(index)? > *octets,
             Test::Smaller(octets) => open.mailbox.octets(index)? < *octets,
             Test::Sent(from, before) => {
-                let looked = look(index, open, looked)?;
-                let header = looked.header();
+                let header = header(index, open, b"Date", looked)?;
                 // RFC 3501 §6.4.4: the day as the sender wrote it, its zone disregarded.
-                let date = field(&looked.octets, header, b"Date").and_then(read_date);
+                let date = field(&header, 0..header.len(), b"Date").and_then(read_date);
                 date.is_some_and(|date| within(date.date_naive(), *from, *before))
             }
             Test::Header(name, search) => {
-                let looked = look(index, open, looked)?;
-                search.field(&looked.octets, looked.header(), name)
+                let header = header(index, open, name, looked)?;
+                search.field(&header, 0..header.len(), name)
             }
             Test::Body(search) => {
                 let looked = look(index, open, looked)?.apart();
@@ -250,12 +276,22 @@ fn look<'a>(
     Ok(looked.as_mut().expect("it was just put there"))
 }
 
-impl Looked {
-    /// Where the header ends is found as the fields are read.
-    fn header(&self) -> std::ops::Range<usize> {
-        0..self.octets.len()
+/// Octets with the header in front; where it ends is found as the fields are read. A field that is
+/// kept needs no look at the message.
+fn header<'a>(
+    index: usize,
+    open: &mut Open,
+    name: &[u8],
+    looked: &'a mut Option<Looked>,
+) -> Result<Cow<'a, [u8]>, store::Error> {
+    if looked.is_none() && Described::keeps(name) {
+        let described = Described::of(index, open)?;
+        return Ok(Cow::Owned(described.part(Which::Fields).to_vec()));
     }
+    Ok(Cow::Borrowed(&look(index, open, looked)?.octets))
+}
 
+impl Looked {
     fn apart(&mut self) -> &mut Looked {
         if self.tree.is_none() {
             self.tree = Some(Tree::new(&self.octets));

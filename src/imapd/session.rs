@@ -6,6 +6,7 @@
 
 use super::command::{self, Bad, Command, Tagged, Verb};
 use super::gather::{Gather, Next};
+use super::mailbox::leave;
 use super::response::{self, Code, Condition, Status};
 use super::set::Set;
 use crate::auth::{self, User};
@@ -81,13 +82,22 @@ pub(super) struct Imapd<'a> {
     /// ENABLE UTF8=ACCEPT (RFC 6855 §3).
     pub utf8: bool,
     pub errors: usize,
+    /// Whether a part of the response that is being written is with the client already.
+    pub streamed: bool,
+}
+
+/// Before the first session: the thread that hears of changes in mailboxes.
+pub fn begin() {
+    if let Err(error) = crate::store::watch::start() {
+        log::warn!("watch={error}; sessions in IDLE look once a second");
+    }
 }
 
 /// Serves a session to its end.
 pub fn serve(session: Session, live: &Live) {
     let Session { site, conn, id, transcript, alone, .. } = session;
-    let mut imapd =
-        Imapd { site, live, conn, id, alone, transcript, rev2: false, utf8: false, errors: 0 };
+    let (rev2, utf8, streamed, errors) = (false, false, false, 0);
+    let mut imapd = Imapd { site, live, conn, id, alone, transcript, rev2, utf8, errors, streamed };
     let mut state = State::NotAuthenticated;
     let end = match imapd.run(&mut state) {
         Ok(()) => "logout",
@@ -97,7 +107,9 @@ pub fn serve(session: Session, live: &Live) {
     };
     let user =
         state.account().map_or(String::new(), |account| format!(" user={}", account.user.name));
-    // Careful: before the client can know that we are gone, its mailbox is closed.
+    // Careful: the mailbox is closed by its owner's hand, and before the client can know that we
+    // are gone.
+    leave(&mut state);
     drop(state);
     let Imapd { id, conn, errors, transcript, .. } = imapd;
     transcript.event(end);
@@ -129,9 +141,8 @@ impl Imapd<'_> {
             };
             let parsed = match gathered {
                 Ok(()) => command::parse(gather.octets()),
-                Err(text) => {
+                Err(status) => {
                     let (tag, verb) = command::head(gather.octets());
-                    let status = Status::bad(text).with(Code::TooBig).by("RFC 7888 §5");
                     self.finish(tag.as_deref(), Err(status), verb, state)?;
                     continue;
                 }
@@ -148,19 +159,23 @@ impl Imapd<'_> {
         }
     }
 
-    /// RFC 3501 §4.3: lines, and literals that are asked for. `Err` is what is too long about it.
-    fn gather(
-        &mut self,
-        gather: &mut Gather,
-        state: &State,
-    ) -> Result<Result<(), std::borrow::Cow<'static, str>>, Hangup> {
+    /// RFC 3501 §4.3: lines, and literals that are asked for. `Err` is why they are not read on.
+    fn gather(&mut self, gather: &mut Gather, state: &State) -> Result<Result<(), Status>, Hangup> {
         loop {
             let line = self.line()?;
             match gather.line(&line) {
                 Next::Whole => return Ok(Ok(())),
                 Next::Literal(literal) => {
-                    // What only a user may say is refused before its literals are asked for.
+                    // What may not be said now is refused before its literals are asked for.
+                    let verb = command::head(gather.octets()).1;
+                    if let Some(Err(status)) = verb.map(|verb| self.allowed(verb, state)) {
+                        self.skip(gather)?;
+                        return Ok(Err(status));
+                    }
                     if literal.sync {
+                        if verb.is_none() {
+                            return Ok(Ok(())); // No command: refused as it stands.
+                        }
                         self.go_on("Go on", state);
                     }
                     let octets = self.octets(literal.octets)?;
@@ -168,7 +183,9 @@ impl Imapd<'_> {
                 }
                 Next::Discard(octets) => self.discard(octets)?,
                 Next::Skipped => return Ok(Ok(())),
-                Next::TooBig(text) => return Ok(Err(text)),
+                Next::TooBig(text) => {
+                    return Ok(Err(Status::bad(text).with(Code::TooBig).by("RFC 7888 §5")));
+                }
             }
         }
     }
@@ -199,8 +216,14 @@ impl Imapd<'_> {
                 | Command::Store { uid: false, .. }
                 | Command::Search { uid: false, .. }
         );
-        let outcome = self.execute(command, &tag, state)?;
-        self.news(state, may_expunge);
+        let may_close = matches!(command, Command::Delete(_) | Command::Rename(..));
+        let outcome = self.execute(command, &tag, gather, state)?;
+        if may_close && outcome.is_ok() {
+            self.leave_removed(state);
+        }
+        if !logout {
+            self.news(state, may_expunge)?;
+        }
         let begins_tls = tls && outcome.is_ok();
         self.finish(Some(&tag), outcome, Some(verb), state)?;
         if begins_tls {
@@ -231,6 +254,7 @@ impl Imapd<'_> {
         &mut self,
         command: Command,
         tag: &str,
+        gather: &mut Gather,
         state: &mut State,
     ) -> Result<Outcome, Hangup> {
         Ok(match (command, &mut *state) {
@@ -251,7 +275,7 @@ impl Imapd<'_> {
             (Command::Enable(names), _) => self.enable(&names),
             (Command::Select(mailbox), _) => self.select(&mailbox, false, state),
             (Command::Examine(mailbox), _) => self.select(&mailbox, true, state),
-            (Command::Append(mailbox, first), _) => self.append(&mailbox, first, state)?,
+            (Command::Append(mailbox, first), _) => self.append(&mailbox, first, gather, state)?,
             (Command::Idle, _) => self.idle(state)?,
             (Command::Close, State::Selected(..)) => self.close(state),
             (Command::Unselect, State::Selected(..)) => self.unselect(state),
@@ -319,7 +343,7 @@ impl Imapd<'_> {
     }
 
     /// What of a refused command is still on its way is read and thrown away.
-    fn skip(&mut self, gather: &mut Gather) -> Result<(), Hangup> {
+    pub(super) fn skip(&mut self, gather: &mut Gather) -> Result<(), Hangup> {
         let mut next = gather.skip();
         while let Next::Discard(octets) = next {
             self.discard(octets)?;
@@ -404,7 +428,7 @@ impl Imapd<'_> {
         Ok(octets)
     }
 
-    fn discard(&mut self, count: u64) -> Result<(), Hangup> {
+    pub(super) fn discard(&mut self, count: u64) -> Result<(), Hangup> {
         self.read_octets(count, |_| {})
     }
 

@@ -130,11 +130,15 @@ impl Set {
     }
 
     /// Where the numbers of the set stand in an ascending list, such as the UIDs of a mailbox.
-    pub fn positions<'a>(&'a self, sorted: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
+    pub fn positions<'a, T>(
+        &'a self,
+        sorted: &'a [T],
+        number: impl Fn(&T) -> u32 + 'a,
+    ) -> impl Iterator<Item = usize> + 'a {
         let mut from = 0;
         self.ranges.iter().flat_map(move |(first, last)| {
-            let start = from + sorted[from..].partition_point(|number| number < first);
-            let end = start + sorted[start..].partition_point(|number| number <= last);
+            let start = from + sorted[from..].partition_point(|item| number(item) < *first);
+            let end = start + sorted[start..].partition_point(|item| number(item) <= *last);
             from = end;
             start..end
         })
@@ -252,7 +256,7 @@ mod tests {
             ("20:4294967295", &[3, 4]),
         ] {
             let set = written(text).resolve(21).unwrap();
-            assert_eq!(set.positions(&uids).collect::<Vec<_>>(), expected, "{text}");
+            assert_eq!(set.positions(&uids, |uid| *uid).collect::<Vec<_>>(), expected, "{text}");
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Daemon {
     pub name: &'static CStr,
     /// What it serves; the first is for standard input.
     pub roles: &'static [Role],
+    /// What must run before the first session, once detached.
+    pub begin: fn(),
     /// Serves one session to its end.
     pub serve: Box<dyn Fn(Session) + Send + Sync>,
     /// The line that refuses a connection, line end included.
@@ -117,6 +119,7 @@ fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
     let failed = |error: io::Error| tell(&error.to_string(), exit::OS_ERROR);
     let signals = (Signal::stop().map_err(failed)?, Signal::reload().map_err(failed)?);
     let pid_file = write_pid(&daemon, &current.site);
+    (daemon.begin)();
     let server = Server::new(daemon, current, flags);
     for (role, listener) in &listeners {
         log::info!("listening role={} address={}", role.name(), listener.address());

@@ -5,6 +5,7 @@
 //!
 //! Nothing here knows a protocol or a user: the caller has become the owner of the box.
 
+mod cache;
 mod checksum;
 mod flags;
 mod folders;
@@ -13,6 +14,7 @@ mod mailbox;
 mod maildir;
 mod mbox;
 mod selected;
+pub mod watch;
 mod window;
 mod wire;
 
@@ -21,6 +23,7 @@ pub use folders::{Appending, Folder, FolderError, Folders, SpecialUse, Status};
 pub use letter::{Body, Letter};
 pub use mailbox::{Mailbox, Message};
 pub use selected::{Changes, Copied, Selected, Summary};
+pub use watch::Watch;
 pub use wire::Wire;
 
 use crate::conf::Location;
@@ -92,6 +95,12 @@ impl Error {
     /// Whether it is about a message that another program took away.
     pub fn is_gone(&self) -> bool {
         matches!(self, Error::Unavailable(error) if error.kind() == ErrorKind::NotFound)
+    }
+
+    /// Whether the mailbox itself was removed, or another stands in its place.
+    pub fn is_removed_mailbox(&self) -> bool {
+        let removed = ErrorKind::StaleNetworkFileHandle;
+        matches!(self, Error::Unavailable(error) if error.kind() == removed)
     }
 
     fn gone() -> Error {

@@ -8,6 +8,7 @@
 
 use super::flags::{Change, Flags, Marks};
 use super::{Error, FolderError, Wire, maildir};
+use std::path::PathBuf;
 
 /// What a session keeps of a message: 32 octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +170,19 @@ impl Selected {
         session.raw(index)
     }
 
+    /// What `remember` was told of the message at an index, by this session or another.
+    pub fn cached(&mut self, index: usize) -> Option<Vec<u8>> {
+        let Selected::Maildir(session) = self;
+        session.cached(index)
+    }
+
+    /// Remembers something that was worked out of the message at an index, for all sessions and
+    /// for as long as the message is there; or not, where there is no room.
+    pub fn remember(&mut self, index: usize, octets: &[u8]) {
+        let Selected::Maildir(session) = self;
+        session.remember(index, octets);
+    }
+
     /// Changes flags and keywords of the messages at these indices, and tells which it changed.
     /// Ghosts are left alone.
     pub fn store(
@@ -200,5 +214,11 @@ impl Selected {
     pub fn move_to(&mut self, indices: &[u32], to: &str) -> Result<Copied, FolderError> {
         let Selected::Maildir(session) = self;
         session.move_to(indices, to)
+    }
+
+    /// The directories that change when the mailbox does.
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        let Selected::Maildir(session) = self;
+        session.directories()
     }
 }

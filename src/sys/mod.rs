@@ -12,6 +12,7 @@ pub mod crypt;
 pub mod dir;
 pub mod file;
 pub mod identity;
+pub mod inotify;
 pub mod lock;
 pub mod log;
 pub mod notify;

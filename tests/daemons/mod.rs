@@ -29,6 +29,7 @@ impl Site {
             "hostname mail.example.test\ndomains example.test\nmail_owner {owner}\n\
              home mail/%u\nspool spool\nrun run\nclear_text_login 127.0.0.0/8\n\
              smtp 127.0.0.1:0\nsubmission none\nsubmissions none\npop3 127.0.0.1:0\npop3s none\n\
+             imap 127.0.0.1:0\nimaps none\n\
              {more}"
         );
         for user in ["alice", "bob"] {
@@ -104,7 +105,8 @@ impl Site {
         let log = Log::follow(child.stderr.take().unwrap());
         let roles = match name {
             "smtpd" => &["smtp", "submission", "submissions", "lmtp"][..],
-            _ => &["pop3", "pop3s"],
+            "pop3d" => &["pop3", "pop3s"],
+            _ => &["imap", "imaps"],
         };
         let text = fs::read_to_string(self.path("buzon.conf")).unwrap();
         let listen = text.lines().filter_map(|line| line.split_once(' '));

@@ -27,9 +27,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The daemons there are, and what each serves.
-const DAEMONS: [(&str, Option<&str>, &[&str]); 2] = [
+const DAEMONS: [(&str, Option<&str>, &[&str]); 3] = [
     ("smtpd", option_env!("CARGO_BIN_EXE_smtpd"), &["smtp", "submission", "submissions", "lmtp"]),
     ("pop3d", option_env!("CARGO_BIN_EXE_pop3d"), &["pop3", "pop3s"]),
+    ("imapd", option_env!("CARGO_BIN_EXE_imapd"), &["imap", "imaps"]),
 ];
 
 /// How long a daemon may take for what is asked by a signal.

@@ -63,6 +63,9 @@ pub(super) fn unknown(tag: String, rest: Cursor) -> Bad {
     if let Some(verb) = by_name(first) {
         return bad(None, untagged(&format!("{} {}", verb.name, verb.syntax)));
     }
+    if tag.eq_ignore_ascii_case("DONE") && word.is_empty() {
+        return bad(None, "DONE ends IDLE, and nobody idles".to_owned());
+    }
     if let Some(text) = foreign(word) {
         return bad(Some(tag), text);
     }
@@ -91,7 +94,7 @@ pub(super) fn unknown(tag: String, rest: Cursor) -> Bad {
 
 /// Something stands behind the last argument.
 pub(super) fn left_over(verb: &Verb, rest: Cursor) -> Fault {
-    let takes_name = verb.syntax == "mailbox" || verb.syntax.ends_with(" mailbox");
+    let takes_name = verb.syntax.starts_with("mailbox") || verb.syntax.ends_with(" mailbox");
     if takes_name && rest.rest().first().is_some_and(|octet| octet.is_ascii_alphanumeric()) {
         return Fault::Hint("A name that holds a space is written in quotes".into());
     }
@@ -124,6 +127,7 @@ mod tests {
             ("a+ NOOP", "no command"),
             ("a1", "verb is missing"),
             ("a1 ", "verb is missing"),
+            ("DONE", "ends IDLE"),
             ("a1  NOOP", "One space"),
             ("a1 APPDNE Sent {3}", "'APPDNE' is no command; APPEND?"),
             ("a1 FECTH 1 FLAGS", "FETCH?"),

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::super::cache::Cache;
 use super::super::folders::Status;
 use super::super::selected::{CHANGED, Changes, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
@@ -57,6 +58,8 @@ pub struct Session {
     recent: u32,
     /// Whether the listing on disk lacks something.
     pub(super) has_learned: bool,
+    /// Opened when it is wanted.
+    cache: Option<Cache>,
     /// Whether messages are in the box that this session does not show.
     pub(super) is_partial: bool,
 }
@@ -96,6 +99,7 @@ impl Session {
             has_new_keywords: false,
             recent: 0,
             has_learned: false,
+            cache: None,
             is_partial: false,
         };
         if !session.take_listing()? {
@@ -219,6 +223,7 @@ impl Session {
     /// Gives up what can be had again.
     pub fn rest(&mut self) {
         self.leave_listing();
+        self.close_cache();
         self.held = None;
     }
 
@@ -239,6 +244,41 @@ impl Session {
             listing.leave(&held.maildir.root);
             self.has_learned = false;
         }
+    }
+
+    fn close_cache(&mut self) {
+        if let (Some(cache), Some(held)) = (self.cache.take(), &self.held) {
+            cache.close(&held.maildir.root, &self.messages);
+        }
+    }
+
+    /// What was remembered of a message.
+    pub fn cached(&mut self, index: usize) -> Option<Vec<u8>> {
+        let uid = self.messages[index].uid;
+        self.cache()?.get(uid)
+    }
+
+    /// Remembers something of a message.
+    pub fn remember(&mut self, index: usize, octets: &[u8]) {
+        let uid = self.messages[index].uid;
+        if self.cache().is_some()
+            && let (Some(cache), Some(held)) = (&mut self.cache, &self.held)
+        {
+            cache.put(&held.maildir.root, uid, octets);
+        }
+    }
+
+    fn cache(&mut self) -> Option<&mut Cache> {
+        if self.cache.is_none() {
+            let validity = self.uid_validity;
+            self.cache = Cache::open(&self.hold().ok()?.maildir.root, validity).ok();
+        }
+        self.cache.as_mut()
+    }
+
+    /// The directories that change when messages do.
+    pub fn directories(&self) -> Vec<PathBuf> {
+        ["new", "cur"].map(|name| self.path.join(name)).into()
     }
 
     /// Counts for STATUS.
@@ -331,9 +371,10 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.leave_listing();
+        self.close_cache();
     }
 }
 
 fn gone_mailbox() -> io::Error {
-    io::Error::other("the mailbox was removed")
+    io::Error::new(ErrorKind::StaleNetworkFileHandle, "the mailbox was removed")
 }
