@@ -18,11 +18,11 @@ mod join;
 mod keywords;
 mod listing;
 mod name;
-mod notes;
+pub mod notes;
 mod scan;
 mod session;
 mod stamp;
-mod subscriptions;
+pub mod subscriptions;
 mod uidlist;
 mod view;
 

@@ -7,7 +7,9 @@
 
 mod append;
 mod field;
+mod folders;
 mod from;
+mod intake;
 mod lines;
 mod lock;
 mod message;
@@ -15,6 +17,7 @@ mod number;
 mod reading;
 mod rewrite;
 mod scan;
+mod session;
 mod state;
 mod view;
 
@@ -28,6 +31,8 @@ use tests::checkpoint;
 fn checkpoint() {}
 
 pub use append::{Prepared, prepare};
+pub use folders::{Appending, Tree, commit_append, prepare_append};
+pub use session::Session;
 pub use view::View;
 
 use std::io::ErrorKind;
