@@ -84,6 +84,8 @@ pub struct Changes {
 pub type Copied = (u32, Vec<(u32, u32)>);
 
 /// A mailbox, selected. Dropping it keeps what was learned for the next.
+// There is one for a connection, and it is not moved about.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Selected {
     /// One file a message.

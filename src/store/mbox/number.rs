@@ -94,7 +94,7 @@ pub fn changes(
         }
         let want = wanted(index);
         let base = base.take();
-        let is_listed = names.len() == 0 || entry.listed.count_ones() as usize == names.len();
+        let is_listed = names.is_empty() || entry.listed.count_ones() as usize == names.len();
         let has_base = base.is_none() || (entry.facts.base == base && is_listed);
         let has_uid = !entry.is_letter() || entry.facts.uid == want.uid;
         if has_base
