@@ -19,10 +19,29 @@ fn place() -> (tempfile::TempDir, PathBuf, Folders) {
     (place, maildir, folders)
 }
 
+/// The same with mboxes.
+fn mbox_place() -> (tempfile::TempDir, Location, Folders) {
+    let place = tempfile::tempdir().unwrap();
+    let (inbox, folders) = (place.path().join("alice"), place.path().join("home/mail"));
+    let location = Location::Mbox { inbox, folders };
+    let folders = Folders::of(&location);
+    (place, location, folders)
+}
+
+fn both(act: impl Fn(Location, Folders)) {
+    let (_place, maildir, folders) = place();
+    act(Location::Maildir(maildir), folders);
+    let (_place, location, folders) = mbox_place();
+    act(location, folders);
+}
+
 fn deliver(maildir: &Path, body: &[u8]) {
+    deliver_to(&Location::Maildir(maildir.into()), body);
+}
+
+fn deliver_to(location: &Location, body: &[u8]) {
     let letter = Letter { sender: "", head: b"X-Head: y\n", body: Body::Octets(body) };
-    let location = Location::Maildir(maildir.into());
-    let mut prepared = store::prepare(&location, &letter, Instant::now()).unwrap();
+    let mut prepared = store::prepare(location, &letter, Instant::now()).unwrap();
     prepared.show().unwrap();
     prepared.settle().unwrap();
 }
@@ -101,73 +120,76 @@ fn folders_are_made_renamed_and_removed() {
 
 #[test]
 fn a_name_that_comes_back_has_another_uidvalidity() {
-    let (_place, _, folders) = place();
-    let mut last = 0;
-    for _ in 0..4 {
-        folders.create("x", None).unwrap();
-        let validity = folders.status("x").unwrap().uid_validity;
-        assert!(validity > last);
-        last = validity;
-        folders.delete("x").unwrap();
-    }
-    assert!(matches!(folders.status("x"), Err(FolderError::Missing)));
-    assert!(matches!(folders.open("x", true), Err(FolderError::Missing)));
+    both(|_, folders| {
+        let mut last = 0;
+        for _ in 0..4 {
+            folders.create("x", None).unwrap();
+            let validity = folders.status("x").unwrap().uid_validity;
+            assert!(validity > last);
+            last = validity;
+            folders.delete("x").unwrap();
+        }
+        assert!(matches!(folders.status("x"), Err(FolderError::Missing)));
+        assert!(matches!(folders.open("x", true), Err(FolderError::Missing)));
+    });
 }
 
 #[test]
 fn what_nobody_has_seen_is_recent_once() {
-    let (_place, maildir, folders) = place();
-    deliver(&maildir, b"one\n");
-    deliver(&maildir, b"two\n");
-    let examined = folders.open("INBOX", true).unwrap();
-    assert_eq!(flags(&examined), [RECENT, RECENT]);
-    assert_eq!(folders.status("INBOX").unwrap().recent, 2);
-    let mut first = folders.open("INBOX", false).unwrap();
-    let mut second = folders.open("INBOX", false).unwrap();
-    assert_eq!((flags(&first), flags(&second)), (vec![RECENT; 2], vec![Flags::NONE; 2]));
-    assert_eq!((first.recent(), second.recent()), (2, 0));
-    let status = folders.status("INBOX").unwrap();
-    assert_eq!((status.recent, status.unseen, status.messages), (0, 2, 2));
-    deliver(&maildir, b"three\n");
-    let changes = second.refresh(false).unwrap();
-    assert_eq!(changes, Changes { exists: Some(3), recent: 1, ..Changes::default() });
-    let changes = first.refresh(false).unwrap();
-    assert_eq!(changes, Changes { exists: Some(3), recent: 2, ..Changes::default() });
-    assert_eq!(first.refresh(true).unwrap(), Changes { recent: 2, ..Changes::default() });
+    both(|location, folders| {
+        deliver_to(&location, b"one\n");
+        deliver_to(&location, b"two\n");
+        let examined = folders.open("INBOX", true).unwrap();
+        assert_eq!(flags(&examined), [RECENT, RECENT]);
+        assert_eq!(folders.status("INBOX").unwrap().recent, 2);
+        let mut first = folders.open("INBOX", false).unwrap();
+        let mut second = folders.open("INBOX", false).unwrap();
+        assert_eq!((flags(&first), flags(&second)), (vec![RECENT; 2], vec![Flags::NONE; 2]));
+        assert_eq!((first.recent(), second.recent()), (2, 0));
+        let status = folders.status("INBOX").unwrap();
+        assert_eq!((status.recent, status.unseen, status.messages), (0, 2, 2));
+        deliver_to(&location, b"three\n");
+        let changes = second.refresh(false).unwrap();
+        assert_eq!(changes, Changes { exists: Some(3), recent: 1, ..Changes::default() });
+        let changes = first.refresh(false).unwrap();
+        assert_eq!(changes, Changes { exists: Some(3), recent: 2, ..Changes::default() });
+        assert_eq!(first.refresh(true).unwrap(), Changes { recent: 2, ..Changes::default() });
+    });
 }
 
 #[test]
 fn two_sessions_see_each_others_changes() {
-    let (_place, maildir, folders) = place();
-    (0..4).for_each(|_| deliver(&maildir, b"x\n"));
-    let mut one = folders.open("INBOX", false).unwrap();
-    let mut two = folders.open("INBOX", false).unwrap();
-    let junk = one.keyword("Junk", true).unwrap().unwrap();
-    let changed = one.store(&[0, 2], Change::Add, SEEN, 1 << junk).unwrap();
-    assert_eq!(changed, [0, 2]);
-    assert_eq!(one.store(&[0], Change::Add, SEEN, 0).unwrap(), [0; 0]);
-    assert_eq!(one.refresh(true).unwrap().flags, [0; 0]);
-    let changes = two.refresh(false).unwrap();
-    assert_eq!((changes.flags, changes.keywords), (vec![1, 3], true));
-    assert_eq!(two.keywords(), ["Junk"]);
-    assert_eq!(two.messages()[2].keywords(), 1);
-    assert_eq!(two.messages()[2].flags(), SEEN);
+    both(|location, folders| {
+        (0..4).for_each(|_| deliver_to(&location, b"x\n"));
+        let mut one = folders.open("INBOX", false).unwrap();
+        let mut two = folders.open("INBOX", false).unwrap();
+        let junk = one.keyword("Junk", true).unwrap().unwrap();
+        let changed = one.store(&[0, 2], Change::Add, SEEN, 1 << junk).unwrap();
+        assert_eq!(changed, [0, 2]);
+        assert_eq!(one.store(&[0], Change::Add, SEEN, 0).unwrap(), [0; 0]);
+        assert_eq!(one.refresh(true).unwrap().flags, [0; 0]);
+        let changes = two.refresh(false).unwrap();
+        assert_eq!((changes.flags, changes.keywords), (vec![1, 3], true));
+        assert_eq!(two.keywords(), ["Junk"]);
+        assert_eq!(two.messages()[2].keywords(), 1);
+        assert_eq!(two.messages()[2].flags(), SEEN);
 
-    two.store(&[1, 2], Change::Replace, DELETED, 0).unwrap();
-    two.expunge(None).unwrap();
-    // Sequence numbers stay until it may be told.
-    assert_eq!(two.messages().len(), 4);
-    assert_eq!(two.refresh(true).unwrap().expunged, [2, 2]);
-    assert_eq!(one.refresh(false).unwrap().expunged, [0; 0]);
-    assert_eq!(uids(&one), [1, 2, 3, 4]);
-    assert!(one.messages()[1].is_gone());
-    assert!(one.raw(1).unwrap_err().is_gone());
-    assert_eq!(one.store(&[1], Change::Add, SEEN, 0).unwrap(), [0; 0]);
-    deliver(&maildir, b"new\n");
-    let changes = one.refresh(true).unwrap();
-    assert_eq!((changes.expunged, changes.exists), (vec![2, 2], Some(3)));
-    assert_eq!(uids(&one), [1, 4, 5]);
-    assert_eq!(one.raw(2).unwrap(), b"X-Head: y\nnew\n");
+        two.store(&[1, 2], Change::Replace, DELETED, 0).unwrap();
+        two.expunge(None).unwrap();
+        // Sequence numbers stay until it may be told.
+        assert_eq!(two.messages().len(), 4);
+        assert_eq!(two.refresh(true).unwrap().expunged, [2, 2]);
+        assert_eq!(one.refresh(false).unwrap().expunged, [0; 0]);
+        assert_eq!(uids(&one), [1, 2, 3, 4]);
+        assert!(one.messages()[1].is_gone());
+        assert!(one.raw(1).unwrap_err().is_gone());
+        assert_eq!(one.store(&[1], Change::Add, SEEN, 0).unwrap(), [0; 0]);
+        deliver_to(&location, b"new\n");
+        let changes = one.refresh(true).unwrap();
+        assert_eq!((changes.expunged, changes.exists), (vec![2, 2], Some(3)));
+        assert_eq!(uids(&one), [1, 4, 5]);
+        assert_eq!(one.raw(2).unwrap(), b"X-Head: y\nnew\n");
+    });
 }
 
 fn wire(mut wire: store::Wire) -> Vec<u8> {
@@ -512,4 +534,61 @@ fn dovecot_at_the_same_box() {
     folders.rename("y", "z").unwrap();
     let words = ["-f", "tab", "fetch", "mailbox uid flags body", "mailbox", "z", "all"];
     assert!(doveadm(&words, "").unwrap().contains("z\t1\t\\Deleted $Ours\tone"));
+}
+
+#[test]
+fn folders_of_mboxes_are_made_renamed_and_removed() {
+    let (place, _, folders) = mbox_place();
+    let mail = place.path().join("home/mail");
+    assert_eq!(names(&folders), ["INBOX"]);
+    for name in ["Sent", "a/b/c", "a-b", "inbox/kid", "a.b"] {
+        folders.create(name, None).unwrap();
+    }
+    folders.create("Señal", Some(SpecialUse::Junk)).unwrap();
+    let list = ["INBOX", "INBOX/kid", "Sent", "Señal", "a?", "a/b?", "a/b/c", "a-b", "a.b"];
+    assert_eq!(names(&folders), list);
+    assert!(mail.join("Se&APE-al").is_file() && mail.join("a/b/c").is_file());
+    for name in ["Sent", "INBOX", "iNbOx", "Inbox/kid"] {
+        assert!(matches!(folders.create(name, None), Err(FolderError::Exists)), "{name}");
+    }
+    for name in
+        ["", "/", "a/", "a//b", ".a", "../x", "a.lock", "a\nb", &"x".repeat(300), "a", "Sent/x"]
+    {
+        assert!(matches!(folders.create(name, None), Err(FolderError::Invalid(_))), "{name}");
+        assert!(!folders.exists(name).unwrap(), "{name}");
+    }
+    folders.rename("a", "z/a").unwrap();
+    folders.rename("Señal", "Basura").unwrap();
+    let list = folders.list().unwrap();
+    let junk = list.iter().find(|folder| folder.use_ == Some(SpecialUse::Junk)).unwrap();
+    assert_eq!(junk.name, "Basura");
+    for (from, to) in [("a", "b"), ("none", "b")] {
+        assert!(matches!(folders.rename(from, to), Err(FolderError::Missing)), "{from}");
+    }
+    for (from, to) in [("Sent", "a-b"), ("Sent", "z"), ("Sent", "inbox"), ("Sent", "Sent")] {
+        assert!(matches!(folders.rename(from, to), Err(FolderError::Exists)), "{from} {to}");
+    }
+    assert!(matches!(folders.delete("z"), Err(FolderError::Invalid(_))));
+    assert!(matches!(folders.delete("INBOX"), Err(FolderError::Invalid(_))));
+    assert!(matches!(folders.delete("none"), Err(FolderError::Missing)));
+    folders.delete("z/a/b/c").unwrap();
+    assert_eq!(names(&folders), ["INBOX", "INBOX/kid", "Basura", "Sent", "a-b", "a.b"]);
+    for name in ["Sent", "x/y"] {
+        folders.subscribe(name).unwrap();
+    }
+    folders.unsubscribe("Sent").unwrap();
+    assert!(matches!(folders.unsubscribe("Sent"), Err(FolderError::Missing)));
+    assert_eq!(folders.subscriptions().unwrap(), ["x/y"]);
+    assert_eq!(fs::read_to_string(mail.join(".subscriptions")).unwrap(), "V\t2\n\nx\ty\n");
+}
+
+#[test]
+fn renaming_an_inbox_moves_its_messages() {
+    both(|location, folders| {
+        deliver_to(&location, b"one\n");
+        folders.rename("INBOX", "Old").unwrap();
+        assert_eq!(folders.status("INBOX").unwrap().messages, 0);
+        let mut old = folders.open("Old", false).unwrap();
+        assert_eq!(old.raw(0).unwrap(), b"X-Head: y\none\n");
+    });
 }

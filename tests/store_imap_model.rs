@@ -250,8 +250,17 @@ fn mutt(maildir: &Path, model: &mut Model, random: &mut Random) {
 #[test]
 fn three_sessions_agree_with_a_model() {
     let place = tempfile::tempdir().unwrap();
-    let maildir = place.path().join("Maildir");
-    let location = Location::Maildir(maildir.clone());
+    agree(Location::Maildir(place.path().join("Maildir")));
+}
+
+#[test]
+fn three_sessions_agree_with_a_model_in_an_mbox() {
+    let place = tempfile::tempdir().unwrap();
+    let (inbox, folders) = (place.path().join("alice"), place.path().join("mail"));
+    agree(Location::Mbox { inbox, folders });
+}
+
+fn agree(location: Location) {
     let folders = Folders::of(&location);
     folders.create("Other", None).unwrap();
     let seed = 7;
@@ -274,6 +283,10 @@ fn three_sessions_agree_with_a_model() {
                 continue;
             }
             4 => {
+                // In an mbox nothing stands before what has a number.
+                if matches!(location, Location::Mbox { .. }) {
+                    model.number();
+                }
                 let count = 1 + random.below(3);
                 let truths: Vec<Truth> = (0..count)
                     .map(|_| {
@@ -309,7 +322,9 @@ fn three_sessions_agree_with_a_model() {
             9 => client.bring(&mut model, &mut other, &mut random),
             10 => {
                 client.refresh(&model, false, step);
-                mutt(&maildir, &mut model, &mut random);
+                if let Location::Maildir(maildir) = &location {
+                    mutt(maildir, &mut model, &mut random);
+                }
             }
             11 => *client = Client::open(&folders),
             12 => client.selected.rest(),

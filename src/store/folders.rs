@@ -4,7 +4,7 @@
 //! there only because others are below it can be listed and not selected. What must be remembered
 //! beside the mailboxes stands in files of Dovecot where it has one.
 
-use super::{Error, Flags, Letter, Selected, maildir};
+use super::{Error, Flags, Letter, Selected, maildir, mbox};
 use crate::conf::Location;
 use std::io;
 
@@ -118,12 +118,7 @@ pub enum Folders {
     /// Maildir++.
     Maildir(maildir::Tree),
     /// One file each.
-    Mbox,
-}
-
-/// What a format does not do yet.
-fn not_there<T>() -> Result<T, FolderError> {
-    Err(io::Error::from(io::ErrorKind::Unsupported).into())
+    Mbox(mbox::Tree),
 }
 
 impl Folders {
@@ -131,7 +126,7 @@ impl Folders {
     pub fn of(location: &Location) -> Folders {
         match location {
             Location::Maildir(path) => Folders::Maildir(maildir::Tree::new(path)),
-            Location::Mbox { .. } => Folders::Mbox,
+            Location::Mbox { inbox, folders } => Folders::Mbox(mbox::Tree::new(inbox, folders)),
         }
     }
 
@@ -139,7 +134,7 @@ impl Folders {
     pub fn list(&self) -> Result<Vec<Folder>, FolderError> {
         match self {
             Folders::Maildir(tree) => tree.list(),
-            Folders::Mbox => not_there(),
+            Folders::Mbox(tree) => tree.list(),
         }
     }
 
@@ -147,7 +142,7 @@ impl Folders {
     pub fn exists(&self, name: &str) -> Result<bool, FolderError> {
         match self {
             Folders::Maildir(tree) => tree.exists(name),
-            Folders::Mbox => not_there(),
+            Folders::Mbox(tree) => tree.exists(name),
         }
     }
 
@@ -155,7 +150,7 @@ impl Folders {
     pub fn subscriptions(&self) -> Result<Vec<String>, FolderError> {
         match self {
             Folders::Maildir(tree) => tree.subscriptions(),
-            Folders::Mbox => not_there(),
+            Folders::Mbox(tree) => tree.subscriptions(),
         }
     }
 
@@ -163,7 +158,7 @@ impl Folders {
     pub fn subscribe(&self, name: &str) -> Result<(), FolderError> {
         match self {
             Folders::Maildir(tree) => tree.subscribe(name, true),
-            Folders::Mbox => not_there(),
+            Folders::Mbox(tree) => tree.subscribe(name, true),
         }
     }
 
@@ -171,7 +166,7 @@ impl Folders {
     pub fn unsubscribe(&self, name: &str) -> Result<(), FolderError> {
         match self {
             Folders::Maildir(tree) => tree.subscribe(name, false),
-            Folders::Mbox => not_there(),
+            Folders::Mbox(tree) => tree.subscribe(name, false),
         }
     }
 
@@ -179,7 +174,7 @@ impl Folders {
     pub fn create(&self, name: &str, use_: Option<SpecialUse>) -> Result<(), FolderError> {
         match self {
             Folders::Maildir(tree) => tree.create(name, use_),
-            Folders::Mbox => not_there(),
+            Folders::Mbox(tree) => tree.create(name, use_),
         }
     }
 
@@ -187,7 +182,7 @@ impl Folders {
     pub fn delete(&self, name: &str) -> Result<(), FolderError> {
         match self {
             Folders::Maildir(tree) => tree.delete(name),
-            Folders::Mbox => not_there(),
+            Folders::Mbox(tree) => tree.delete(name),
         }
     }
 
@@ -195,7 +190,7 @@ impl Folders {
     pub fn rename(&self, from: &str, to: &str) -> Result<(), FolderError> {
         match self {
             Folders::Maildir(tree) => tree.rename(from, to),
-            Folders::Mbox => not_there(),
+            Folders::Mbox(tree) => tree.rename(from, to),
         }
     }
 
@@ -203,7 +198,7 @@ impl Folders {
     pub fn status(&self, name: &str) -> Result<Status, FolderError> {
         match self {
             Folders::Maildir(tree) => tree.status(name),
-            Folders::Mbox => not_there(),
+            Folders::Mbox(tree) => tree.status(name),
         }
     }
 
@@ -224,7 +219,7 @@ impl Folders {
     pub fn open(&self, name: &str, read_only: bool) -> Result<Selected, FolderError> {
         match self {
             Folders::Maildir(tree) => tree.open(name, read_only).map(Selected::Maildir),
-            Folders::Mbox => not_there(),
+            Folders::Mbox(tree) => tree.open(name, read_only).map(Selected::Mbox),
         }
     }
 
@@ -244,15 +239,28 @@ impl Folders {
                 let letter = maildir::prepare_append(&path, letter, flags, keywords, date)?;
                 Ok(Appending::Maildir(letter))
             }
-            Folders::Mbox => not_there(),
+            Folders::Mbox(tree) => {
+                let place = tree.place(name)?;
+                let letter = mbox::prepare_append(place, letter, flags, keywords, date)?;
+                Ok(Appending::Mbox(letter))
+            }
         }
     }
 
     /// Puts letters that were written for one mailbox into it, all of them or none. Returns its
     /// UIDVALIDITY and their UIDs.
     pub fn commit_append(&self, letters: Vec<Appending>) -> Result<(u32, Vec<u32>), FolderError> {
-        let letters = letters.into_iter().map(|Appending::Maildir(letter)| letter);
-        Ok(maildir::commit_append(letters.collect())?)
+        let (mut files, mut parts) = (Vec::new(), Vec::new());
+        for letter in letters {
+            match letter {
+                Appending::Maildir(letter) => files.push(letter),
+                Appending::Mbox(letter) => parts.push(letter),
+            }
+        }
+        match self {
+            Folders::Maildir(_) => Ok(maildir::commit_append(files)?),
+            Folders::Mbox(_) => Ok(mbox::commit_append(&parts)?),
+        }
     }
 }
 
@@ -261,4 +269,6 @@ impl Folders {
 pub enum Appending {
     /// In `tmp`.
     Maildir(maildir::Appending),
+    /// In a file without a name.
+    Mbox(mbox::Appending),
 }

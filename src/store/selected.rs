@@ -7,7 +7,7 @@
 //! nothing did; correctness depends on no lock and no notice. Whatever is changed is synced.
 
 use super::flags::{Change, Flags, Marks};
-use super::{Error, FolderError, Wire, maildir};
+use super::{Error, FolderError, Wire, maildir, mbox};
 use std::path::PathBuf;
 
 /// What a session keeps of a message: 32 octets.
@@ -84,30 +84,40 @@ pub struct Changes {
 pub type Copied = (u32, Vec<(u32, u32)>);
 
 /// A mailbox, selected. Dropping it keeps what was learned for the next.
+// There is one for a connection, and it is not moved about.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Selected {
     /// One file a message.
     Maildir(maildir::Session),
+    /// One file for all.
+    Mbox(mbox::Session),
 }
 
 impl Selected {
     /// The messages that the caller was told of, UIDs rising. The sequence number of each is its
     /// index and one.
     pub fn messages(&self) -> &[Summary] {
-        let Selected::Maildir(session) = self;
-        session.messages()
+        match self {
+            Selected::Maildir(session) => session.messages(),
+            Selected::Mbox(session) => session.messages(),
+        }
     }
 
     /// UIDVALIDITY, never 0.
     pub fn uid_validity(&self) -> u32 {
-        let Selected::Maildir(session) = self;
-        session.uid_validity()
+        match self {
+            Selected::Maildir(session) => session.uid_validity(),
+            Selected::Mbox(session) => session.uid_validity(),
+        }
     }
 
     /// The UID that the next message will have, or one below it.
     pub fn uid_next(&self) -> u32 {
-        let Selected::Maildir(session) = self;
-        session.uid_next()
+        match self {
+            Selected::Maildir(session) => session.uid_next(),
+            Selected::Mbox(session) => session.uid_next(),
+        }
     }
 
     /// How many messages are recent.
@@ -117,8 +127,10 @@ impl Selected {
 
     /// The keywords of this mailbox by their bits; an empty one has no name.
     pub fn keywords(&self) -> &[String] {
-        let Selected::Maildir(session) = self;
-        session.keywords()
+        match self {
+            Selected::Maildir(session) => session.keywords(),
+            Selected::Mbox(session) => session.keywords(),
+        }
     }
 
     /// Whether there is room for no further keyword.
@@ -129,58 +141,76 @@ impl Selected {
     /// The bit of a keyword, in any case. `make` gives it one if need be; `None` where it has
     /// none and there is no room.
     pub fn keyword(&mut self, name: &str, make: bool) -> Result<Option<u32>, Error> {
-        let Selected::Maildir(session) = self;
-        session.keyword(name, make)
+        match self {
+            Selected::Maildir(session) => session.keyword(name, make),
+            Selected::Mbox(session) => Ok(session.keyword(name, make)),
+        }
     }
 
     /// Looks for what is new; cheap where nothing is. Only with `may_expunge` are messages taken
     /// out, and are sequence numbers others.
     pub fn refresh(&mut self, may_expunge: bool) -> Result<Changes, Error> {
-        let Selected::Maildir(session) = self;
-        session.refresh(may_expunge)
+        match self {
+            Selected::Maildir(session) => session.refresh(may_expunge),
+            Selected::Mbox(session) => session.refresh(may_expunge),
+        }
     }
 
     /// Gives descriptors and buffers back while the session is idle; they come back by themselves.
     pub fn rest(&mut self) {
-        let Selected::Maildir(session) = self;
-        session.rest();
+        match self {
+            Selected::Maildir(session) => session.rest(),
+            Selected::Mbox(_) => {}
+        }
     }
 
     /// Octets of the message at an index, in wire form. Read only where nobody ever counted them.
     pub fn octets(&mut self, index: usize) -> Result<u64, Error> {
-        let Selected::Maildir(session) = self;
-        session.octets(index)
+        match self {
+            Selected::Maildir(session) => session.octets(index),
+            Selected::Mbox(session) => Ok(session.messages()[index].octets),
+        }
     }
 
     /// When the message at an index came: seconds since 1970.
     pub fn date(&mut self, index: usize) -> Result<i64, Error> {
-        let Selected::Maildir(session) = self;
-        session.date(index)
+        match self {
+            Selected::Maildir(session) => session.date(index),
+            Selected::Mbox(session) => Ok(session.messages()[index].date),
+        }
     }
 
     /// Opens the message at an index to be read in wire form.
     pub fn read(&mut self, index: usize) -> Result<Wire, Error> {
-        let Selected::Maildir(session) = self;
-        session.read(index)
+        match self {
+            Selected::Maildir(session) => session.read(index),
+            Selected::Mbox(session) => session.read(index),
+        }
     }
 
     /// The message at an index as it lies on disk.
     pub fn raw(&mut self, index: usize) -> Result<Vec<u8>, Error> {
-        let Selected::Maildir(session) = self;
-        session.raw(index)
+        match self {
+            Selected::Maildir(session) => session.raw(index),
+            Selected::Mbox(session) => session.raw(index),
+        }
     }
 
     /// What `remember` was told of the message at an index, by this session or another.
     pub fn cached(&mut self, index: usize) -> Option<Vec<u8>> {
-        let Selected::Maildir(session) = self;
-        session.cached(index)
+        match self {
+            Selected::Maildir(session) => session.cached(index),
+            Selected::Mbox(_) => None,
+        }
     }
 
     /// Remembers something that was worked out of the message at an index, for all sessions and
     /// for as long as the message is there; or not, where there is no room.
     pub fn remember(&mut self, index: usize, octets: &[u8]) {
-        let Selected::Maildir(session) = self;
-        session.remember(index, octets);
+        match self {
+            Selected::Maildir(session) => session.remember(index, octets),
+            Selected::Mbox(_) => {}
+        }
     }
 
     /// Changes flags and keywords of the messages at these indices, and tells which it changed.
@@ -192,33 +222,45 @@ impl Selected {
         flags: Flags,
         keywords: u32,
     ) -> Result<Vec<u32>, Error> {
-        let Selected::Maildir(session) = self;
-        session.store(indices, change, Marks::of(flags, keywords))
+        match self {
+            Selected::Maildir(session) => {
+                session.store(indices, change, Marks::of(flags, keywords))
+            }
+            Selected::Mbox(session) => session.store(indices, change, Marks::of(flags, keywords)),
+        }
     }
 
     /// Removes the messages marked as deleted, those only whose UIDs `which` wants; the next
     /// refresh tells.
     pub fn expunge(&mut self, which: Option<&dyn Fn(u32) -> bool>) -> Result<(), Error> {
-        let Selected::Maildir(session) = self;
-        session.expunge(which)
+        match self {
+            Selected::Maildir(session) => session.expunge(which),
+            Selected::Mbox(session) => session.expunge(which),
+        }
     }
 
     /// Copies messages into a mailbox, all of them or none; flags, keywords and dates are kept.
     pub fn copy(&mut self, indices: &[u32], to: &str) -> Result<Copied, FolderError> {
-        let Selected::Maildir(session) = self;
-        session.copy(indices, to)
+        match self {
+            Selected::Maildir(session) => session.copy(indices, to),
+            Selected::Mbox(session) => session.copy(indices, to),
+        }
     }
 
     /// Moves messages into a mailbox, all of them or none; the next refresh tells that they are
     /// gone from here.
     pub fn move_to(&mut self, indices: &[u32], to: &str) -> Result<Copied, FolderError> {
-        let Selected::Maildir(session) = self;
-        session.move_to(indices, to)
+        match self {
+            Selected::Maildir(session) => session.move_to(indices, to),
+            Selected::Mbox(session) => session.move_to(indices, to),
+        }
     }
 
     /// The directories that change when the mailbox does.
     pub(super) fn directories(&self) -> Vec<PathBuf> {
-        let Selected::Maildir(session) = self;
-        session.directories()
+        match self {
+            Selected::Maildir(session) => session.directories(),
+            Selected::Mbox(session) => session.directories(),
+        }
     }
 }

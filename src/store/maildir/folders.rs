@@ -56,7 +56,7 @@ impl Tree {
             names.insert(name, true);
         }
         names.remove("INBOX");
-        let notes = Notes::read(&root)?;
+        let notes = Notes::read(&root, notes::MAILDIR)?;
         let inbox = Folder { name: "INBOX".into(), selectable: true, use_: None };
         let mut folders = vec![inbox];
         folders.extend(names.into_iter().map(|(name, selectable)| Folder {
@@ -123,7 +123,7 @@ impl Tree {
         let name = parse(name)?;
         let root = Maildir::open(&self.top)?.root;
         let Some(directory) = &name.directory else { return Err(FolderError::Exists) };
-        notes::change(&root, |notes| {
+        notes::change(&root, notes::MAILDIR, |notes| {
             match root.create_dir(directory) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                     return Err(FolderError::Exists);
@@ -159,7 +159,7 @@ impl Tree {
         let Some(directory) = &name.directory else {
             return Err(FolderError::Invalid("INBOX cannot be deleted"));
         };
-        notes::change(&root, |notes| {
+        notes::change(&root, notes::MAILDIR, |notes| {
             if !self.is_there(&root, &name)? {
                 return match self.has_below(&root, &name)? {
                     true => Err(FolderError::HasChildren),
@@ -193,7 +193,7 @@ impl Tree {
             return Err(FolderError::Invalid("a mailbox cannot be moved below itself"));
         }
         let root = Maildir::open(&self.top)?.root;
-        notes::change(&root, |notes| {
+        notes::change(&root, notes::MAILDIR, |notes| {
             let names = self.names(&root)?;
             let moves = |name: &&String| **name == from.shown || name.starts_with(&old);
             let pairs = names.iter().filter(moves).map(|name| {
@@ -229,7 +229,7 @@ impl Tree {
 
     /// Names that the user subscribed to.
     pub fn subscriptions(&self) -> Result<Vec<String>, FolderError> {
-        Ok(subscriptions::read(&Maildir::open(&self.top)?.root)?)
+        Ok(subscriptions::read(&Maildir::open(&self.top)?.root, subscriptions::MAILDIR)?)
     }
 
     /// Subscribes to a name, or no longer.

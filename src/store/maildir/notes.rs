@@ -13,10 +13,13 @@ use super::super::folders::{FolderError, SpecialUse};
 use crate::sys::dir::Dir;
 use crate::sys::lock;
 
-const NAME: &[u8] = b"buzon-folders";
-const LOCK: &[u8] = b"buzon-folders.lock";
+/// Their name in a Maildir.
+pub const MAILDIR: &[u8] = b"buzon-folders";
+/// And where folders are mboxes, which have no dot in front.
+pub const MBOX: &[u8] = b".buzon-folders";
+const LOCK: &[u8] = b".lock";
 /// Until it is complete.
-const TEMPORARY: &[u8] = b"buzon-folders.tmp";
+const TEMPORARY: &[u8] = b".tmp";
 /// More is not read.
 const LONGEST: u64 = 1 << 20;
 /// How long we wait for another session.
@@ -33,9 +36,9 @@ pub struct Notes {
 
 impl Notes {
     /// Reads them.
-    pub fn read(root: &Dir) -> io::Result<Notes> {
+    pub fn read(root: &Dir, name: &[u8]) -> io::Result<Notes> {
         let mut text = Vec::new();
-        match root.open_file(NAME) {
+        match root.open_file(name) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Notes::default()),
             file => file?.take(LONGEST).read_to_end(&mut text)?,
         };
@@ -96,16 +99,17 @@ impl Notes {
         Ok(self.validity)
     }
 
-    fn write(&self, root: &Dir) -> io::Result<()> {
+    fn write(&self, root: &Dir, file_name: &[u8]) -> io::Result<()> {
+        let temporary = &[file_name, TEMPORARY].concat()[..];
         let mut text = format!("validity {}\n", self.validity);
         for (use_, name) in &self.uses {
             text.push_str(&format!("use {} {name}\n", use_.name()));
         }
-        let _ = root.unlink(TEMPORARY);
-        let mut file = root.create_file(TEMPORARY)?;
+        let _ = root.unlink(temporary);
+        let mut file = root.create_file(temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        root.rename(TEMPORARY, root, NAME)?;
+        root.rename(temporary, root, file_name)?;
         root.sync()
     }
 }
@@ -113,17 +117,18 @@ impl Notes {
 /// Does something to folders, alone, and keeps what it notes.
 pub fn change<T>(
     root: &Dir,
+    name: &[u8],
     act: impl FnOnce(&mut Notes) -> Result<T, FolderError>,
 ) -> Result<T, FolderError> {
-    let file = root.lock_file(LOCK)?;
+    let file = root.lock_file(&[name, LOCK].concat())?;
     if !lock::exclusive(&file, Instant::now() + PATIENCE)? {
         return Err(Error::Busy.into());
     }
-    let before = Notes::read(root)?;
+    let before = Notes::read(root, name)?;
     let mut notes = before.clone();
     let done = act(&mut notes)?;
     if notes != before {
-        notes.write(root)?;
+        notes.write(root, name)?;
     }
     Ok(done)
 }
@@ -137,8 +142,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let root = Dir::open(place.path()).unwrap();
         let ours = Notes { validity: 4_000_000_000, uses: Vec::new() };
-        ours.write(&root).unwrap();
-        change(&root, |notes| {
+        ours.write(&root, MAILDIR).unwrap();
+        change(&root, MAILDIR, |notes| {
             assert_eq!(notes.use_of("Sent"), Some(SpecialUse::Sent));
             notes.set_use("My Post/out", Some(SpecialUse::Sent));
             notes.set_use("Trash", None);
@@ -148,13 +153,13 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        let failed = change(&root, |notes| {
+        let failed = change(&root, MAILDIR, |notes| {
             notes.had_validity(u32::MAX);
             Err::<(), _>(FolderError::Missing)
         });
         assert!(failed.is_err());
         std::fs::write(place.path().join("dovecot-uidvalidity.f0000000"), "").unwrap();
-        let mut notes = Notes::read(&root).unwrap();
+        let mut notes = Notes::read(&root, MAILDIR).unwrap();
         assert_eq!(notes.validity, 4_000_000_001);
         for (name, use_) in [
             ("Post/out", Some(SpecialUse::Sent)),

@@ -50,7 +50,14 @@ pub fn prepare(
     // From here on the letter is cut off if anything fails.
     let prepared = Prepared { locked: Some(locked), end };
     if let Some(locked) = &prepared.locked {
-        let mark = write(&locked.file, end, letter)?;
+        let moment = mail::asctime(chrono::Local::now());
+        let (file, from) = (&locked.file, (letter.sender, &moment[..]));
+        let mark = match letter.body {
+            Body::Octets(octets) => write(file, end, from, letter.head, octets)?,
+            Body::File { file: body, octets, .. } => {
+                write(file, end, from, letter.head, Part { file: body, at: 0, end: octets })?
+            }
+        };
         checkpoint();
         locked.file.write_all_at(COMPLETE, mark)?;
         locked.file.sync_all()?;
@@ -72,18 +79,20 @@ fn tidy(locked: &mut Locked, folders: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes the letter with its mark; where the mark is.
-fn write(file: &File, end: u64, letter: &Letter) -> io::Result<u64> {
-    let moment = mail::asctime(chrono::Local::now());
+/// Writes a letter with its mark; where the mark is.
+pub fn write(
+    file: &File,
+    end: u64,
+    (sender, moment): (&str, &str),
+    head: &[u8],
+    body: impl Read,
+) -> io::Result<u64> {
     let mut output = Output { file, at: end, octets: empty_line(file, end)? };
-    output.octets.extend_from_slice(&from::line(letter.sender, &moment));
-    output.octets.extend_from_slice(letter.head);
+    output.octets.extend_from_slice(&from::line(sender, moment));
+    output.octets.extend_from_slice(head);
     let mark = end + output.octets.len() as u64;
     output.octets.extend_from_slice(INCOMPLETE);
-    match letter.body {
-        Body::Octets(octets) => copy(octets, &mut output)?,
-        Body::File { file, octets, .. } => copy(Part { file, at: 0, end: octets }, &mut output)?,
-    }
+    copy(body, &mut output)?;
     output.octets.push(b'\n');
     output.flush()?;
     Ok(mark)

@@ -5,6 +5,7 @@
 //! sent, as Dovecot does. Ours stand together, and end in an `X-Keywords` of blanks, so that later
 //! changes fit in their place and nothing has to move.
 
+use super::super::flags::{Flags, KEYWORDS, Marks};
 use super::from;
 
 /// A field of the mailbox.
@@ -72,6 +73,33 @@ pub fn is_blank(line: &[u8]) -> bool {
     line == BLANK || line == &BLANK[1..]
 }
 
+/// Letters of X-Status.
+pub const X_STATUS: [(u8, Flags); 4] =
+    [(b'A', Flags::ANSWERED), (b'F', Flags::FLAGGED), (b'T', Flags::DRAFT), (b'D', Flags::DELETED)];
+
+/// Keywords, divided by blanks.
+pub fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
+}
+
+fn is_named(word: &[u8], name: &str) -> bool {
+    word.eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// The bit of a keyword among names; one that has none gets one while there is room.
+pub fn bit(names: &mut Vec<String>, word: &[u8]) -> Option<u32> {
+    if let Some(at) = names.iter().position(|name| is_named(word, name)) {
+        return Some(at as u32);
+    }
+    let name = std::str::from_utf8(word).ok()?;
+    let is_good = !name.is_empty() && name.bytes().all(crate::text::is_vchar);
+    if names.len() >= KEYWORDS || !is_good {
+        return None;
+    }
+    names.push(name.to_owned());
+    Some(names.len() as u32 - 1)
+}
+
 /// A UID as X-UID has it.
 pub fn number(value: &[u8]) -> Option<u32> {
     std::str::from_utf8(value).ok()?.parse().ok()
@@ -106,7 +134,10 @@ impl Notes {
         match own {
             Own::Status => self.status = value.to_vec(),
             Own::XStatus => self.x_status = value.to_vec(),
-            Own::Keywords => self.keywords = value.to_vec(),
+            // There may be two, where a letter was put in with its keywords.
+            Own::Keywords => {
+                self.keywords = [&self.keywords, &b" "[..], value].concat().trim_ascii().to_vec();
+            }
             Own::Uid => self.uid = number(value).unwrap_or(0),
             Own::Base | Own::Imap => {
                 self.is_imap = own == Own::Imap;
@@ -122,6 +153,52 @@ impl Notes {
     pub fn set_seen(&mut self) {
         self.status.retain(|flag| !b"RO".contains(flag));
         self.status.splice(..0, *b"RO");
+    }
+
+    /// Notes that it is no longer new.
+    pub fn set_old(&mut self) {
+        if !self.status.contains(&b'O') {
+            self.status.push(b'O');
+        }
+    }
+
+    /// Notes flags, and those of the keywords that have a name here; others stay.
+    pub fn set_marks(&mut self, marks: Marks, names: &[String]) {
+        let flags = marks.flags();
+        self.status.retain(|letter| !b"RO".contains(letter));
+        let status: &[u8] = if flags.has(Flags::SEEN) { b"RO" } else { b"O" };
+        self.status.splice(..0, status.iter().copied());
+        self.x_status.retain(|letter| !X_STATUS.iter().any(|(known, _)| known == letter));
+        let set = X_STATUS.iter().filter(|(_, flag)| flags.has(*flag));
+        self.x_status.extend(set.map(|(letter, _)| *letter));
+        let named = |word: &&[u8]| names.iter().any(|name| is_named(word, name));
+        let mut words: Vec<&[u8]> = words(&self.keywords).filter(|word| !named(word)).collect();
+        let bits = marks.keywords();
+        let set = names.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
+        words.extend(set.map(|(_, name)| name.as_bytes()));
+        self.keywords = words.join(&b' ');
+    }
+
+    /// Lists keywords beside the base.
+    pub fn list(&mut self, names: &[String]) {
+        for name in names {
+            if !words(&self.base_keywords).any(|word| is_named(word, name)) {
+                self.base_keywords.push(b' ');
+                self.base_keywords.extend_from_slice(name.as_bytes());
+            }
+        }
+        self.base_keywords = self.base_keywords.trim_ascii().to_vec();
+    }
+
+    /// As fields without room.
+    pub fn fields(&self) -> Vec<u8> {
+        let mut fields = self.write(None);
+        let pad = if self.keywords.is_empty() { b"X-Keywords: ".len() + PAD } else { PAD };
+        fields.truncate(fields.len() - 1 - pad);
+        if !self.keywords.is_empty() {
+            fields.push(b'\n');
+        }
+        fields
     }
 
     /// As fields, of exactly `room` octets where that is possible.

@@ -7,6 +7,8 @@
 //! `From ` alone. We write no Content-Length, which would need no quoting: half of the programs do
 //! not know it, and a wrong one swallows letters.
 
+use chrono::{FixedOffset, Local, NaiveDateTime};
+
 /// What tells a program that a letter begins.
 pub const FROM: &[u8] = b"From ";
 /// A line is looked at so far, to divide and to quote.
@@ -55,6 +57,26 @@ fn is_date<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> bool {
         && is(&is_time)
         // A zone may stand before the year.
         && (0..3).any(|_| is(&is_year))
+}
+
+/// When a letter came, by its dividing line: seconds since 1970. Without a zone it is that of this
+/// host, as for Dovecot.
+pub fn moment(line: &[u8]) -> i64 {
+    let line = String::from_utf8_lossy(&line[..line.len().min(LOOK)]);
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let is_start = |at: &usize| is_date(words[*at..].iter().map(|word| word.as_bytes()));
+    let Some(at) = (0..words.len()).find(is_start) else { return 0 };
+    let is_year = |word: &&&str| word.len() == 4 && word.bytes().all(|c| c.is_ascii_digit());
+    let year = words[at + 4..].iter().find(is_year).unwrap_or(&"");
+    let time = words[at + 3];
+    let seconds = if time.len() > 5 { "" } else { ":00" };
+    let text = format!("{} {} {time}{seconds} {year}", words[at + 1], words[at + 2]);
+    let Ok(naive) = NaiveDateTime::parse_from_str(&text, "%b %d %H:%M:%S %Y") else { return 0 };
+    let zone = words[at + 4..].iter().find(|word| word.starts_with(['+', '-']));
+    match zone.and_then(|zone| zone.parse::<FixedOffset>().ok()) {
+        Some(zone) => naive.and_local_timezone(zone).single().map_or(0, |m| m.timestamp()),
+        None => naive.and_local_timezone(Local).earliest().map_or(0, |m| m.timestamp()),
+    }
 }
 
 /// Whether a line is `From ` behind any number of `>`.

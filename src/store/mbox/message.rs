@@ -7,9 +7,13 @@
 use std::fs::File;
 use std::io;
 
+use super::super::flags::Flags;
 use super::field::{self, Own};
 use super::from;
 use super::lines::{Line, Lines, Part};
+
+/// Words that one message has; what is behind them is not looked at.
+const WORDS: usize = 64 * 1024;
 
 /// Tells letters apart. Not against malice: a UID must agree as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +45,10 @@ impl Digest {
 pub struct Facts {
     /// Read by somebody.
     pub seen: bool,
+    /// No longer new.
+    pub old: bool,
+    /// Of X-Status.
+    pub flags: Flags,
     /// X-UID, 0 where there is none.
     pub uid: u32,
     /// UIDVALIDITY and the last UID.
@@ -66,6 +74,11 @@ pub struct Walk {
     last: u8,
     field: Shown,
     after_length: bool,
+    own: Option<Own>,
+    /// Words of X-Keywords.
+    pub keywords: Vec<u8>,
+    /// Words behind the base.
+    pub listed: Vec<u8>,
     /// An empty line that may be the last.
     blank: Option<Blank>,
 }
@@ -141,6 +154,7 @@ impl Walk {
             return;
         }
         if field::is_folded(line.text) {
+            self.words(line.text);
             return;
         }
         let own = field::own(line.text);
@@ -152,16 +166,40 @@ impl Walk {
             None if is_lines => Shown::Undigested,
             None => Shown::Yes,
         };
+        self.own = own.map(|(own, _)| own);
         self.after_length = matches!(own, Some((Own::Length, _)));
         if let Some((own, value)) = own {
             self.note(own, value);
+            match own {
+                Own::Keywords => self.words(value),
+                Own::Base | Own::Imap => {
+                    self.words(field::base(value).map_or(b"", |(.., words)| words));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Keywords, wherever their line was broken.
+    fn words(&mut self, text: &[u8]) {
+        let words = match self.own {
+            Some(Own::Keywords) => &mut self.keywords,
+            Some(Own::Base | Own::Imap) => &mut self.listed,
+            _ => return,
+        };
+        if words.len() < WORDS {
+            words.push(b' ');
+            words.extend_from_slice(text.trim_ascii());
         }
     }
 
     fn note(&mut self, own: Own, value: &[u8]) {
         let facts = &mut self.facts;
         match own {
-            Own::Status => facts.seen = value.contains(&b'R'),
+            Own::Status => {
+                facts.seen = value.contains(&b'R');
+                facts.old = value.contains(&b'O') || facts.seen;
+            }
             Own::Uid => facts.uid = field::number(value).unwrap_or(0),
             Own::Base | Own::Imap => {
                 facts.base = field::base(value).map(|(validity, last, _)| (validity, last));
@@ -171,7 +209,11 @@ impl Walk {
                 facts.length = std::str::from_utf8(value).ok().and_then(|n| n.parse().ok())
             }
             Own::Incomplete => facts.is_incomplete = true,
-            Own::XStatus | Own::Keywords => {}
+            Own::XStatus => {
+                let set = field::X_STATUS.iter().filter(|(letter, _)| value.contains(letter));
+                facts.flags = set.fold(Flags::NONE, |flags, (_, flag)| flags | *flag);
+            }
+            Own::Keywords => {}
         }
     }
 

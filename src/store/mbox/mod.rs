@@ -7,12 +7,17 @@
 
 mod append;
 mod field;
+mod folders;
 mod from;
+mod intake;
 mod lines;
 mod lock;
 mod message;
+mod number;
+mod reading;
 mod rewrite;
 mod scan;
+mod session;
 mod state;
 mod view;
 
@@ -26,6 +31,8 @@ use tests::checkpoint;
 fn checkpoint() {}
 
 pub use append::{Prepared, prepare};
+pub use folders::{Appending, Tree, commit_append, prepare_append};
+pub use session::Session;
 pub use view::View;
 
 use std::io::ErrorKind;

@@ -8,9 +8,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::from;
+use super::super::flags::{Flags, Marks};
 use super::lines::{Lines, Part};
 use super::message::{Digest, Facts, Walk};
+use super::{field, from};
 
 /// A message in the file.
 #[derive(Clone, Copy, Debug)]
@@ -27,12 +28,24 @@ pub struct Entry {
     pub digest: Digest,
     /// What the header notes.
     pub facts: Facts,
+    /// Keywords, a bit each.
+    pub keywords: u32,
+    /// Those that stand behind the base.
+    pub listed: u32,
+    /// When it came, by the dividing line: seconds since 1970.
+    pub date: i64,
 }
 
 impl Entry {
     /// Where the next begins.
     pub fn end(&self) -> u64 {
         self.at + self.length
+    }
+
+    /// Its flags and keywords.
+    pub fn marks(&self) -> Marks {
+        let seen = if self.facts.seen { Flags::SEEN } else { Flags::NONE };
+        Marks::of(self.facts.flags | seen, self.keywords)
     }
 
     /// Whether it is a letter to be seen.
@@ -43,19 +56,24 @@ impl Entry {
 
 /// Reads the whole file.
 pub fn scan(file: &File) -> io::Result<Vec<Entry>> {
+    scan_named(file, &mut Vec::new())
+}
+
+/// Reads the whole file; new keywords get the next bits.
+pub fn scan_named(file: &File, names: &mut Vec<String>) -> io::Result<Vec<Entry>> {
     let end = file.metadata()?.len();
     let mut lines = Lines::new(Part { file, at: 0, end }, 0);
     let mut entries: Vec<Entry> = Vec::new();
-    let mut current: Option<(u64, Walk)> = None;
+    let mut current: Option<(u64, i64, Walk)> = None;
     // A line before this does not divide.
     let mut body_end = 0;
     while let Some(line) = lines.next()? {
         if line.starts && line.at >= body_end && from::divides(line.text) {
-            entries.extend(current.take().map(|(at, walk)| entry(at, line.at, &walk)));
-            current = Some((line.at, Walk::default()));
+            entries.extend(current.take().map(|start| entry(start, line.at, names)));
+            current = Some((line.at, from::moment(line.text), Walk::default()));
             continue;
         }
-        let Some((_, walk)) = &mut current else {
+        let Some((.., walk)) = &mut current else {
             return Err(io::Error::other("is no mbox: it does not begin with a From line"));
         };
         let in_header = walk.facts.body_at.is_none();
@@ -69,11 +87,17 @@ pub fn scan(file: &File) -> io::Result<Vec<Entry>> {
             }
         }
     }
-    entries.extend(current.map(|(at, walk)| entry(at, end, &walk)));
+    entries.extend(current.map(|start| entry(start, end, names)));
     Ok(entries)
 }
 
-fn entry(at: u64, end: u64, walk: &Walk) -> Entry {
+fn entry((at, date, walk): (u64, i64, Walk), end: u64, names: &mut Vec<String>) -> Entry {
+    let mut bits = |words: &[u8]| {
+        let bits = field::words(words).filter_map(|word| field::bit(names, word));
+        bits.fold(0, |bits, bit| bits | (1 << bit))
+    };
+    let listed = bits(&walk.listed);
+    let keywords = bits(&walk.keywords);
     Entry {
         at,
         head: walk.facts.body_at.unwrap_or(end) - at,
@@ -81,6 +105,9 @@ fn entry(at: u64, end: u64, walk: &Walk) -> Entry {
         octets: walk.octets(),
         digest: walk.digest,
         facts: walk.facts,
+        keywords,
+        listed,
+        date,
     }
 }
 

@@ -13,7 +13,8 @@ use std::path::Path;
 
 use crate::sys::dir::{self, Dir};
 
-const NAME: &[u8] = b".buzon-inbox";
+/// Of the INBOX.
+pub const INBOX: &[u8] = b".buzon-inbox";
 /// The line is as long as this, so that one write replaces it whole.
 const LINE: usize = 256;
 
@@ -69,6 +70,11 @@ const STEPS: [(&str, Step); 3] =
 impl State {
     /// Opens the file, which is made if it is missing and `make` says so.
     pub fn open(folders: &Path, make: bool) -> io::Result<Option<State>> {
+        State::open_named(folders, INBOX, make)
+    }
+
+    /// Opens the file of another mbox, by its name.
+    pub fn open_named(folders: &Path, name: &[u8], make: bool) -> io::Result<Option<State>> {
         let dir = match Dir::open(folders) {
             Err(error) if error.kind() == ErrorKind::NotFound && make => {
                 dir::create_path(folders)?;
@@ -77,9 +83,9 @@ impl State {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             dir => dir?,
         };
-        let file = match dir.edit_file(NAME) {
+        let file = match dir.edit_file(name) {
             Err(error) if error.kind() == ErrorKind::NotFound && make => {
-                let file = dir.lock_file(NAME)?;
+                let file = dir.lock_file(name)?;
                 dir.sync()?;
                 file
             }
