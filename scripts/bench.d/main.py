@@ -13,7 +13,8 @@ import sys
 import tempfile
 import time
 
-from measure import LOAD, clear, cpu, load, run, syncs, wait
+from measure import LOAD, clear, cpu, load, syncs, wait
+from overlay import run
 from peers import Dovecot, Ours, Postfix, Sink
 
 ROUNDS = 5
