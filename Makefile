@@ -1,7 +1,8 @@
 # buzon: build, try, test, install. `make run` and `make check` are where to begin.
 #
 # VENDORED=1 builds OpenSSL from source where libssl-dev cannot be had. `make install` puts the
-# programs under PREFIX and, where there is none yet, the configuration under ETC.
+# programs, manuals and systemd's units under PREFIX and, where there is none yet, the configuration
+# under ETC; DESTDIR goes before both.
 
 PREFIX = /usr/local
 ETC = /etc
@@ -12,8 +13,16 @@ FEATURES = $(VENDORED:1=--features vendored-tls)
 
 LIB = $(DESTDIR)$(PREFIX)/lib/buzon
 MAN = $(DESTDIR)$(PREFIX)/share/man
-SBIN = smtpd pop3d buzonctl
+DOC = $(DESTDIR)$(PREFIX)/share/doc/buzon
+UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
+SBIN = smtpd pop3d buzonctl deliver
 BIN = parley
+MTA = sendmail mailq
+MTA_PAGES = src/bin/sendmail.8 src/bin/mailq.1
+PAGES = $$(find src -name '*.[158]' ! -name sendmail.8 ! -name mailq.1)
+EXAMPLES = etc/inetd.conf etc/systemd/system-users.conf
+# A file of ours with the paths it has here.
+PLACED = sed 's,/usr/local/,$(PREFIX)/,g'
 
 all: tools
 	$(CARGO) build --release $(FEATURES)
@@ -35,6 +44,10 @@ lint: tools
 interop: all
 	scripts/interop
 
+# Installed in a root of its own, with accounts, inetd and systemd; as root only.
+box: all
+	scripts/box
+
 # Beside Postfix, Dovecot and a bare loop; as root it installs them.
 bench: all
 	$(CARGO) build --release --benches $(FEATURES)
@@ -49,30 +62,52 @@ tools:
 		echo "or build OpenSSL from source: make VENDORED=1 ..." >&2; exit 1; }
 
 install: all
-	mkdir -p $(LIB) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
+	mkdir -p $(LIB) $(UNITS) $(DOC) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
 	for program in $(SBIN) $(BIN); do \
 		install -m 755 target/release/$$program $(LIB)/$$program || exit 1; done
 	install -m 755 scripts/class $(LIB)/class
 	scripts/links $(PREFIX)/lib/buzon $(DESTDIR)$(PREFIX)/sbin $(SBIN)
 	scripts/links $(PREFIX)/lib/buzon $(DESTDIR)$(PREFIX)/bin $(BIN)
-	for page in $$(find src -name '*.[158]'); do \
+	for page in $(PAGES); do \
 		mkdir -p $(MAN)/man$${page##*.} && \
 		install -m 644 $$page $(MAN)/man$${page##*.} || exit 1; done
-	mkdir -p $(DESTDIR)$(ETC)/buzon
-	for file in buzon.conf users aliases; do \
-		[ -e $(DESTDIR)$(ETC)/buzon/$$file ] || \
-		install -m 644 etc/buzon/$$file $(DESTDIR)$(ETC)/buzon/$$file || exit 1; done
+	for unit in etc/systemd/buzon-*; do \
+		$(PLACED) $$unit >$(UNITS)/$${unit##*/} || exit 1; done
+	for example in $(EXAMPLES); do \
+		$(PLACED) $$example >$(DOC)/$${example##*/} || exit 1; done
+	mkdir -p $(DESTDIR)$(ETC)/buzon $(DESTDIR)$(ETC)/sysctl.d
+	for file in buzon/buzon.conf buzon/users buzon/aliases sysctl.d/60-buzon.conf; do \
+		[ -e $(DESTDIR)$(ETC)/$$file ] || \
+		install -m 644 etc/$$file $(DESTDIR)$(ETC)/$$file || exit 1; done
 	chmod o= $(DESTDIR)$(ETC)/buzon/users
-	chgrp buzon $(DESTDIR)$(ETC)/buzon/users 2>/dev/null || \
-		echo "next: useradd -r -s /usr/sbin/nologin buzon; chgrp buzon $(ETC)/buzon/users"
+	chgrp buzon $(DESTDIR)$(ETC)/buzon/users 2>/dev/null || echo "next, as root:" \
+		"useradd -r -m -k /dev/null -d /var/lib/buzon -s /usr/sbin/nologin buzon;" \
+		"chgrp buzon $(ETC)/buzon/users"
+
+# What every other mail server has too, so it is asked for: PREFIX/sbin/sendmail and
+# PREFIX/bin/mailq, with their manuals, after 'make install', unless somebody else's are there.
+install-sendmail: all
+	@for program in $(MTA); do [ -e src/bin/$$program.rs ] || { \
+		echo "install-sendmail: this version of buzon has no $$program yet" >&2; exit 1; }; done
+	for program in $(MTA); do \
+		install -m 755 target/release/$$program $(LIB)/$$program || exit 1; done
+	for page in $(MTA_PAGES); do install -m 644 $$page $(LIB)/ || exit 1; done
+	scripts/links $(PREFIX)/lib/buzon $(DESTDIR)$(PREFIX)/sbin sendmail
+	scripts/links $(PREFIX)/lib/buzon $(DESTDIR)$(PREFIX)/bin mailq
+	mkdir -p $(MAN)/man8 $(MAN)/man1
+	scripts/links $(PREFIX)/lib/buzon $(MAN)/man8 sendmail.8
+	scripts/links $(PREFIX)/lib/buzon $(MAN)/man1 mailq.1
 
 # The configuration and all mail stay.
 uninstall:
-	scripts/links -d $(PREFIX)/lib/buzon $(DESTDIR)$(PREFIX)/sbin $(SBIN)
-	scripts/links -d $(PREFIX)/lib/buzon $(DESTDIR)$(PREFIX)/bin $(BIN)
-	for page in $$(find src -name '*.[158]'); do \
-		rm -f $(MAN)/man$${page##*.}/$${page##*/}; done
-	for program in $(SBIN) $(BIN) class; do rm -f $(LIB)/$$program; done
-	rmdir $(LIB) 2>/dev/null || true
+	scripts/links -d $(PREFIX)/lib/buzon $(DESTDIR)$(PREFIX)/sbin $(SBIN) sendmail
+	scripts/links -d $(PREFIX)/lib/buzon $(DESTDIR)$(PREFIX)/bin $(BIN) mailq
+	scripts/links -d $(PREFIX)/lib/buzon $(MAN)/man8 sendmail.8
+	scripts/links -d $(PREFIX)/lib/buzon $(MAN)/man1 mailq.1
+	for page in $(PAGES); do rm -f $(MAN)/man$${page##*.}/$${page##*/}; done
+	for unit in etc/systemd/buzon-*; do rm -f $(UNITS)/$${unit##*/}; done
+	for example in $(EXAMPLES); do rm -f $(DOC)/$${example##*/}; done
+	cd $(LIB) 2>/dev/null && rm -f $(SBIN) $(BIN) $(MTA) $(notdir $(MTA_PAGES)) class || true
+	rmdir $(LIB) $(DOC) 2>/dev/null || true
 
-.PHONY: all run check lint interop bench tools install uninstall
+.PHONY: all run check lint interop bench box tools install install-sendmail uninstall

@@ -7,9 +7,10 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use buzon::store::{self, Body, Error, Letter, Mailbox, Wire};
+use buzon::conf::Location;
+use buzon::store::{self, Body, Error, Letter, Mailbox, Prepared, Wire};
 
 /// A directory for the test, and the Maildir in it, not made yet.
 fn place() -> (tempfile::TempDir, PathBuf) {
@@ -19,11 +20,21 @@ fn place() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn letter(body: &[u8]) -> Letter<'_> {
-    Letter { head: b"Return-Path: <a@example.test>\n", body: Body::Octets(body) }
+    Letter { sender: "", head: b"Return-Path: <a@example.test>\n", body: Body::Octets(body) }
+}
+
+fn prepare(maildir: &Path, letter: &Letter) -> Result<Prepared, Error> {
+    store::prepare(&Location::Maildir(maildir.into()), letter, Instant::now())
+}
+
+/// All of them or none.
+fn commit(mut letters: Vec<Prepared>) -> Result<(), Error> {
+    letters.iter_mut().try_for_each(Prepared::show)?;
+    letters.iter_mut().try_for_each(Prepared::settle)
 }
 
 fn deliver(maildir: &Path, body: &[u8]) {
-    store::commit(vec![store::prepare(maildir, &letter(body)).unwrap()]).unwrap();
+    commit(vec![prepare(maildir, &letter(body)).unwrap()]).unwrap();
 }
 
 /// The names in a directory of the box, sorted.
@@ -70,13 +81,16 @@ fn a_letter_is_its_owners_alone_and_tells_its_sizes() {
     let (_place, maildir) = place();
     let file = tempfile::tempfile().unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"From: a\n\nin a file", 0).unwrap();
-    let in_file =
-        Letter { head: b"X: y\n", body: Body::File { file: &file, octets: 18, lines: 2 } };
+    let in_file = Letter {
+        sender: "",
+        head: b"X: y\n",
+        body: Body::File { file: &file, octets: 18, lines: 2 },
+    };
     let two = [letter(b"Subject: x\n\nhello\n"), in_file];
-    let prepared = two.iter().map(|letter| store::prepare(&maildir, letter).unwrap()).collect();
+    let prepared = two.iter().map(|letter| prepare(&maildir, letter).unwrap()).collect();
     assert_eq!(names(&maildir, "tmp").len(), 2);
     assert!(names(&maildir, "new").is_empty());
-    store::commit(prepared).unwrap();
+    commit(prepared).unwrap();
     assert!(names(&maildir, "tmp").is_empty());
 
     let names = names(&maildir, "new");
@@ -93,17 +107,17 @@ fn a_letter_is_its_owners_alone_and_tells_its_sizes() {
     let mut mailbox = Mailbox::open(&maildir).unwrap();
     assert_eq!(mailbox.messages().iter().map(|message| message.octets).sum::<u64>(), 80);
     assert_eq!(read(&mut mailbox, 1).len(), 28);
-    assert_eq!(store::used(&maildir).unwrap(), 72);
+    assert_eq!(store::used(&Location::Maildir(maildir.clone())).unwrap(), 72);
 }
 
 #[test]
 fn what_is_prepared_and_dropped_leaves_nothing() {
     let (_place, maildir) = place();
-    let one = store::prepare(&maildir, &letter(b"one\n")).unwrap();
-    let two = store::prepare(&maildir, &letter(b"two\n")).unwrap();
+    let one = prepare(&maildir, &letter(b"one\n")).unwrap();
+    let two = prepare(&maildir, &letter(b"two\n")).unwrap();
     drop(one);
     assert_eq!(names(&maildir, "tmp").len(), 1);
-    store::commit(vec![two]).unwrap();
+    commit(vec![two]).unwrap();
     assert!(names(&maildir, "tmp").is_empty());
     assert_eq!(names(&maildir, "new").len(), 1);
 }
@@ -112,10 +126,10 @@ fn what_is_prepared_and_dropped_leaves_nothing() {
 fn a_commit_that_fails_takes_back_what_it_did() {
     let (_place, maildir) = place();
     let bob = maildir.with_file_name("bob");
-    let one = store::prepare(&maildir, &letter(b"one\n")).unwrap();
-    let two = store::prepare(&bob, &letter(b"two\n")).unwrap();
+    let one = prepare(&maildir, &letter(b"one\n")).unwrap();
+    let two = prepare(&bob, &letter(b"two\n")).unwrap();
     fs::remove_file(bob.join("tmp").join(&names(&bob, "tmp")[0])).unwrap();
-    assert!(matches!(store::commit(vec![one, two]), Err(Error::Unavailable(_))));
+    assert!(matches!(commit(vec![one, two]), Err(Error::Unavailable(_))));
     for (maildir, place) in [(&maildir, "new"), (&maildir, "tmp"), (&bob, "new"), (&bob, "tmp")] {
         assert!(names(maildir, place).is_empty(), "{maildir:?} {place}");
     }
@@ -136,18 +150,18 @@ fn links_are_not_followed() {
     for name in ["tmp", "new", "cur"] {
         fs::rename(maildir.join(name), maildir.join("aside")).unwrap();
         symlink(&outside, maildir.join(name)).unwrap();
-        assert!(name == "cur" || store::prepare(&maildir, &letter(b"x\n")).is_err(), "{name}");
+        assert!(name == "cur" || prepare(&maildir, &letter(b"x\n")).is_err(), "{name}");
         assert!(Mailbox::open(&maildir).is_err(), "{name}");
         fs::remove_file(maildir.join(name)).unwrap();
         fs::rename(maildir.join("aside"), maildir.join(name)).unwrap();
     }
     let link = place.path().join("link");
     symlink(&maildir, &link).unwrap();
-    assert!(store::prepare(&link, &letter(b"x\n")).is_err());
+    assert!(prepare(&link, &letter(b"x\n")).is_err());
     for name in ["buzon.lock", "dovecot-uidlist"] {
         let _ = fs::remove_file(maildir.join(name));
         symlink(outside.join("1.M1P1.h"), maildir.join(name)).unwrap();
-        assert!(Mailbox::open_exclusive(&maildir).is_err(), "{name}");
+        assert!(Mailbox::open_exclusive(&Location::Maildir(maildir.clone())).is_err(), "{name}");
         fs::remove_file(maildir.join(name)).unwrap();
     }
     assert_eq!(fs::read_to_string(outside.join("1.M1P1.h")).unwrap(), "secret\n");
@@ -249,12 +263,18 @@ fn others_rename_and_remove_while_the_box_is_open() {
 #[test]
 fn only_one_exclusive_reader() {
     let (_place, maildir) = place();
-    let mailbox = Mailbox::open_exclusive(&maildir).unwrap();
-    assert!(matches!(Mailbox::open_exclusive(&maildir), Err(Error::Busy)));
+    let mailbox = Mailbox::open_exclusive(&Location::Maildir(maildir.clone())).unwrap();
+    assert!(matches!(
+        Mailbox::open_exclusive(&Location::Maildir(maildir.clone())),
+        Err(Error::Busy)
+    ));
     deliver(&maildir, b"one\n");
     assert_eq!(Mailbox::open(&maildir).unwrap().messages().len(), 1);
     drop(mailbox);
-    assert_eq!(Mailbox::open_exclusive(&maildir).unwrap().messages().len(), 1);
+    assert_eq!(
+        Mailbox::open_exclusive(&Location::Maildir(maildir.clone())).unwrap().messages().len(),
+        1
+    );
 }
 
 #[test]
@@ -272,12 +292,12 @@ fn old_files_in_tmp_go() {
 #[test]
 fn used_counts_folders_and_looks_where_names_do_not_tell() {
     let (_place, maildir) = place();
-    assert_eq!(store::used(&maildir).unwrap(), 0);
+    assert_eq!(store::used(&Location::Maildir(maildir.clone())).unwrap(), 0);
     put(&maildir, "cur/1.a.h,S=1000:2,S", "x");
     put(&maildir, "new/2.b.h", "12345");
     put(&maildir.join(".Sent"), "cur/3.c.h,S=200,W=210:2,", "x");
     put(&maildir.join("no-folder"), "cur/3.c.h,S=200", "x");
-    assert_eq!(store::used(&maildir).unwrap(), 1205);
+    assert_eq!(store::used(&Location::Maildir(maildir.clone())).unwrap(), 1205);
 }
 
 /// One thread flips flags without rest, others deliver and list: nothing is ever missing and
@@ -348,7 +368,9 @@ fn deliveries_and_removals_at_once() {
         for _ in 0..2 {
             scope.spawn(|| {
                 for _ in 0..30 {
-                    let Ok(mut mailbox) = Mailbox::open_exclusive(&maildir) else {
+                    let Ok(mut mailbox) =
+                        Mailbox::open_exclusive(&Location::Maildir(maildir.clone()))
+                    else {
                         std::thread::yield_now();
                         continue;
                     };
@@ -361,7 +383,7 @@ fn deliveries_and_removals_at_once() {
             });
         }
     });
-    let mut mailbox = Mailbox::open_exclusive(&maildir).unwrap();
+    let mut mailbox = Mailbox::open_exclusive(&Location::Maildir(maildir.clone())).unwrap();
     let left = (0..mailbox.messages().len()).map(|index| read(&mut mailbox, index));
     let mut all: Vec<String> = left.collect();
     all.extend(removed.into_inner().unwrap());
@@ -389,7 +411,7 @@ fn a_full_disk_is_told_and_can_be_emptied() {
     let maildir = disk.join("Maildir");
     let outcome = std::panic::catch_unwind(|| {
         let big = vec![b'x'; 300 * 1024];
-        assert!(matches!(store::prepare(&maildir, &letter(&big)), Err(Error::Full(_))));
+        assert!(matches!(prepare(&maildir, &letter(&big)), Err(Error::Full(_))));
         assert!(names(&maildir, "tmp").is_empty());
         deliver(&maildir, b"one\n");
         Mailbox::open(&maildir).unwrap();
@@ -399,7 +421,7 @@ fn a_full_disk_is_told_and_can_be_emptied() {
         // A line that was cut asks for a new file, for which there is no room.
         let list = fs::read(maildir.join("dovecot-uidlist")).unwrap();
         fs::write(maildir.join("dovecot-uidlist"), [&list[..], &[b'#'; 1]].concat()).ok();
-        let mut mailbox = Mailbox::open_exclusive(&maildir).unwrap();
+        let mut mailbox = Mailbox::open_exclusive(&Location::Maildir(maildir.clone())).unwrap();
         assert_eq!(uids(&mailbox), [1]);
         mailbox.remove(&[0]).unwrap();
     });

@@ -1,7 +1,7 @@
 //! The users file: Dovecot's passwd-file, `user:password:uid:gid:gecos:home:shell:extra`.
 //!
 //! All but the first two fields may be left out. Of the extra fields we know `userdb_quota_rule`,
-//! `nologin` and `allow_nets`; uid and gid are read by nobody while `mail_owner` owns all mail.
+//! `nologin` and `allow_nets`; uid and gid count where `system_users` is on.
 //! A line with a fault takes no other line with it. The format: buzon-users(5).
 
 use super::scheme;
@@ -16,6 +16,8 @@ pub(super) struct Entry {
     pub name: String,
     /// As it stands in the file, scheme included.
     pub password: String,
+    /// uid and gid as they stand in the file, perhaps empty.
+    pub ids: [String; 2],
     /// Absolute; `None` for the site's default.
     pub home: Option<String>,
     /// Octets; `None` for the site's default.
@@ -36,6 +38,19 @@ impl std::fmt::Debug for Entry {
 impl Entry {
     pub fn may_log_in(&self) -> bool {
         !self.nologin && scheme::usable(&self.password)
+    }
+
+    /// Whose files the mail is, as uid and gid; `None` where nothing is said.
+    pub fn owner(&self) -> Result<Option<(u32, u32)>, Fault> {
+        let [uid, gid] = &self.ids;
+        match (uid.as_str(), uid.parse(), gid.parse()) {
+            ("", ..) => Ok(None),
+            (_, Ok(uid), Ok(gid)) => Ok(Some((uid, gid))),
+            _ => {
+                let text = format!("uid '{uid}' and gid '{gid}' are not two numbers; write both");
+                Err(Fault { line: self.line, text })
+            }
+        }
     }
 }
 
@@ -59,7 +74,7 @@ pub(super) struct Table {
     /// In the order of the file; a line whose user cannot be served is its fault.
     rows: Vec<Result<Entry, Fault>>,
     by_name: HashMap<String, usize>,
-    usual: Option<usize>,
+    usual: Option<(usize, usize)>,
     /// Everything that is wrong.
     pub faults: Vec<Fault>,
 }
@@ -75,9 +90,10 @@ impl Table {
         self.rows.iter().flatten()
     }
 
-    /// A user whose password costs what most users' passwords cost to compare.
-    pub fn usual(&self) -> Option<&Entry> {
-        self.usual.and_then(|at| self.rows[at].as_ref().ok())
+    /// A user whose password costs what most users' passwords cost to compare, and how many those
+    /// are.
+    pub fn usual(&self) -> Option<(usize, &Entry)> {
+        self.usual.and_then(|(count, at)| Some((count, self.rows[at].as_ref().ok()?)))
     }
 }
 
@@ -92,7 +108,9 @@ pub(super) fn parse(text: &str) -> Table {
         let mut fault = |text: String| table.faults.push(Fault { line: at + 1, text });
         let name = line.split(':').next().unwrap_or_default().to_lowercase();
         if let Err(why) = valid_name(&name) {
-            fault(why);
+            // Careful: without a ':' all of the line would be shown, and there is a password in it.
+            let forgotten = || "there is no ':' after the name; write name:password".into();
+            fault(if line.contains(':') { why } else { forgotten() });
             continue;
         }
         if table.by_name.contains_key(&name) {
@@ -112,7 +130,7 @@ pub(super) fn parse(text: &str) -> Table {
         table.by_name.insert(name, table.rows.len());
         table.rows.push(row.map_err(|text| Fault { line: at + 1, text }));
     }
-    table.usual = classes.into_values().max().map(|(_, at)| at);
+    table.usual = classes.into_values().max();
     table
 }
 
@@ -127,7 +145,8 @@ fn entry(
     let Some(password) = fields.next() else {
         return Err("there is no ':' after the name; write name:password".into());
     };
-    let mut fields = fields.skip(3);
+    let ids = [(); 2].map(|()| fields.next().unwrap_or_default().to_owned());
+    let mut fields = fields.skip(1);
     let home = fields.next().filter(|home| !home.is_empty()).map(str::to_owned);
     if let Some(home) = &home
         && (!home.starts_with('/') || home.contains('\u{fffd}'))
@@ -139,11 +158,12 @@ fn entry(
     }
     let password = password.to_owned();
     let name = name.to_owned();
-    let mut entry = Entry { name, password, home, quota: None, nologin: false, line: number };
+    let (quota, nologin) = (None, false);
+    let mut entry = Entry { name, password, ids, home, quota, nologin, line: number };
     for extra in fields.nth(1).unwrap_or_default().split_whitespace() {
         let (key, value) = extra.split_once('=').unwrap_or((extra, ""));
         match key {
-            "userdb_quota_rule" => match quota(value) {
+            "userdb_quota_rule" => match octets(value) {
                 Some(octets) => entry.quota = Some(octets),
                 None => fault(format!("'{extra}' is not understood; write *:storage=100M")),
             },
@@ -160,7 +180,7 @@ fn entry(
 }
 
 /// `*:storage=100M` or `*:bytes=N`; Dovecot counts storage in kilobytes where no unit is said.
-fn quota(rule: &str) -> Option<u64> {
+fn octets(rule: &str) -> Option<u64> {
     let rule = rule.strip_prefix("*:")?;
     let (number, unit) = match rule.split_once('=')? {
         ("storage", number) => (number, 1 << 10),

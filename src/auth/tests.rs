@@ -130,7 +130,7 @@ fn entries_and_their_users() {
     ] {
         let (_directory, site) = site(users, &format!("home /home/%u\nmailbox {mailbox}\nquota 7"));
         let user = find(&site, &Live::default(), name).unwrap().map_or(String::new(), |user| {
-            let (home, maildir) = (user.home.display(), user.maildir.display());
+            let (home, maildir) = (user.home.display(), user.mailbox.inbox().display());
             format!("{} {home} {maildir} {}", user.name, user.quota)
         });
         assert_eq!(user, told, "{name}");
@@ -141,11 +141,67 @@ fn entries_and_their_users() {
 }
 
 #[test]
+fn uids_count_with_system_users_only() {
+    let users = "luis:{PLAIN}x:1000:1001\nana:{PLAIN}x\nroot2:{PLAIN}x:0:0\nwww:{PLAIN}x:999:999\n\
+                 staff:{PLAIN}x:1000:0\nnone:{PLAIN}x:65534:65534\neva:{PLAIN}x:vmail:\n";
+    let (_directory, without) = site(users, "");
+    let (_directory, with) = site(users, "system_users yes\nmail_group none");
+    for (name, owner, code) in [
+        ("luis", Some((1000, 1001)), Ok(())),
+        ("ana", None, Ok(())),
+        ("root2", None, Err("has uid 0, first_uid is 1000")),
+        ("www", None, Err("has uid 999, first_uid is 1000")),
+        ("staff", None, Err("has uid 1000 and gid 0")),
+        ("none", None, Err("has uid 65534")),
+        ("eva", None, Err(":7: uid 'vmail' and gid '' are not two numbers")),
+        ("root", None, Err("the account 'root' has uid 0")),
+    ] {
+        let live = Live::default();
+        let plain = find(&without, &live, name).unwrap();
+        assert_eq!(plain.and_then(|user| user.account), None, "{name}");
+        match (find(&with, &live, name), code) {
+            (Ok(user), Ok(())) => {
+                let account = user.unwrap().account;
+                assert_eq!(account.as_ref().map(|account| (account.uid, account.gid)), owner);
+                assert!(account.is_none_or(|account| account.groups == [1001]));
+            }
+            (Err(error), Err(told)) => assert!(error.to_string().contains(told), "{error}"),
+            (found, _) => panic!("{name}: {found:?}"),
+        }
+        let outcome = check(&with, &live, name, b"x", None);
+        match code {
+            Ok(()) => assert!(outcome.is_ok(), "{name}"),
+            Err(_) if name == "eva" => assert!(matches!(outcome, Err(Error::Unavailable(_)))),
+            Err(_) => assert_eq!(outcome, Err(Error::Wrong), "{name}"),
+        }
+    }
+    let told = faults(&with, &Live::default());
+    assert_eq!(told.iter().filter(|fault| fault.contains(" has uid ")).count(), 4, "{told:?}");
+    assert!(host_faults(&with).iter().any(|(key, _)| *key == "mail_group"));
+    assert!(host_faults(&without).is_empty());
+}
+
+#[test]
+fn accounts_are_users_enough() {
+    let (_directory, site) = site("", "system_users yes\nfirst_uid 4000000000");
+    std::fs::remove_file(&site.users).unwrap();
+    let live = Live::default();
+    assert_eq!(find(&site, &live, "no-such-account").unwrap(), None);
+    assert_eq!(find(&site, &live, "../root").unwrap(), None);
+    assert_eq!(first(&site, &live).unwrap(), None);
+    for (number, name) in ["no-such-account", "root", ""].iter().enumerate() {
+        assert_eq!(check(&site, &live, name, b"x", None), Err(Error::Wrong));
+        assert_eq!(live.crypts.taken(), number as u64 + 1, "{name}");
+    }
+}
+
+#[test]
 fn faults_cost_no_other_line() {
     for (line, told) in [
         ("eva:secret", "has no scheme and is no crypt(3) hash; set another with"),
         ("eva:{XX}secret", "there is no password scheme {XX}"),
         ("eva", "there is no ':' after the name"),
+        ("eva {PLAIN}guess", "there is no ':' after the name"),
         ("../eva:{PLAIN}x", "is no user name"),
         (".eva:{PLAIN}x", "is no user name"),
         ("a/b:{PLAIN}x", "is no user name"),
@@ -161,7 +217,7 @@ fn faults_cost_no_other_line() {
         let place = format!("{}:2: ", site.users.display());
         let faults = faults(&site, &live);
         assert!(faults.len() == 1 && faults[0].starts_with(&place), "{line}: {faults:?}");
-        assert!(faults[0].contains(told), "{line}: {faults:?}");
+        assert!(faults[0].contains(told) && !faults[0].contains("guess"), "{line}: {faults:?}");
         assert!(check(&site, &live, "luis", b"secret", None).is_ok(), "{line}");
     }
 }

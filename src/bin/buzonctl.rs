@@ -33,6 +33,7 @@ fn fail<T>(code: u8, why: impl Display) -> Result<T, Failure> {
 }
 
 fn main() -> ExitCode {
+    sys::signal::end_with_the_reader();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, why)) => {
@@ -109,7 +110,7 @@ fn del(site: &Site, name: &str) -> Result<(), Failure> {
     edited(edit::del(site, &name))?;
     if let Some(user) = user {
         println!("{name} is out of {}; the mailbox stays:", site.users.display());
-        println!("{}", user.maildir.display());
+        println!("{}", user.mailbox.inbox().display());
     }
     Ok(())
 }
@@ -118,7 +119,7 @@ fn list(site: &Site) -> Result<(), Failure> {
     match auth::list(site, &auth::Live::default()) {
         Ok(users) => {
             for (user, scheme) in users {
-                println!("{}\t{scheme}\t{}", user.name, user.maildir.display());
+                println!("{}\t{scheme}\t{}", user.name, user.mailbox.inbox().display());
             }
             Ok(())
         }
@@ -183,6 +184,9 @@ fn check(site: &Site, path: Option<&Path>) -> Result<(), Failure> {
     if root {
         become_owner(site, &place("mail_owner", 0), &mut faults)?;
     }
+    for (key, why) in auth::host_faults(site) {
+        faults.push(format!("{}: {why}", place(key, 0)));
+    }
     for (nth, files) in site.certificates.iter().enumerate() {
         for fault in sys::certificate::faults(&files.chain, &files.key) {
             faults.push(format!("{}: {fault}", place("certificate", nth)));
@@ -202,7 +206,7 @@ fn check(site: &Site, path: Option<&Path>) -> Result<(), Failure> {
 /// Careful: from here on this process sees files as the daemons will, not as root.
 fn become_owner(site: &Site, place: &str, faults: &mut Vec<String>) -> Result<(), Failure> {
     let owner = &site.mail_owner;
-    match sys::process::become_account(owner) {
+    match sys::process::become_account(owner, site.system_users) {
         Ok(true) => Ok(()),
         Ok(false) => {
             faults.push(format!(

@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     let live = Live::default();
     let smtpd = Daemon {
         name: c"smtpd",
-        roles: &[Role::Smtp, Role::Submission, Role::Submissions],
+        roles: &[Role::Smtp, Role::Submission, Role::Submissions, Role::Lmtp],
         serve: Box::new(move |session| serve(session, &live)),
         refuse,
     };

@@ -3,7 +3,7 @@
 //! A test holds this table, the sample `etc/buzon/buzon.conf` and buzon.conf(5) together.
 
 use super::values::{Address, Network, duration, size, switch};
-use super::{Certificate, Role, Site};
+use super::{Certificate, Location, Role, Site};
 use std::path::{Path, PathBuf};
 
 /// One key of the configuration.
@@ -68,8 +68,10 @@ impl Words<'_> {
 }
 
 fn listen(site: &mut Site, role: Role, words: &Words) -> Result<(), String> {
-    let addresses =
-        words.all(Address::parse, "an address and port such as *:25, 192.0.2.1:25 or [::1]:25")?;
+    let addresses = words.all(
+        Address::parse,
+        "an address such as *:25, 192.0.2.1:25, [::1]:25 or /run/buzon/lmtp",
+    )?;
     site.listen.retain(|(other, _)| *other != role);
     site.listen.extend(addresses.into_iter().map(|address| (role, address)));
     Ok(())
@@ -121,6 +123,28 @@ pub const KEYS: &[Key] = &[
         set: |site, words| words.one().map(|value| site.mail_owner = value.into()),
     },
     Key {
+        name: "system_users",
+        default: "no",
+        meaning: "yes: accounts of this host have mailboxes, which their owners touch",
+        set: |site, words| words.switch().map(|value| site.system_users = value),
+    },
+    Key {
+        name: "first_uid",
+        default: "1000",
+        meaning: "the lowest uid of an account that may have mail",
+        set: |site, words| {
+            site.first_uid =
+                words.read(|word| word.parse().ok().filter(|uid| *uid > 0), "a uid above 0")?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "mail_group",
+        default: "mail",
+        meaning: "the group that may write in the directory of mboxes",
+        set: |site, words| words.one().map(|value| site.mail_group = value.into()),
+    },
+    Key {
         name: "users",
         default: "users",
         meaning: "the users file, see buzon-users(5)",
@@ -147,12 +171,11 @@ pub const KEYS: &[Key] = &[
         meaning: "the mailbox of a user; ~ is the home, %u the user",
         set: |site, words| {
             let word = words.one()?;
-            let path = word
-                .strip_prefix("maildir:")
-                .filter(|path| path.starts_with("~/") || path.starts_with('/'));
-            let path =
-                path.ok_or_else(|| format!("'{word}' is not a mailbox such as maildir:~/Maildir"))?;
-            site.mailbox = path.into();
+            if Location::of(word, Path::new("/"), "u").is_none() {
+                let form = "a mailbox such as maildir:~/Maildir or mbox:/var/mail/%u";
+                return Err(format!("'{word}' is not {form}"));
+            }
+            site.mailbox = word.into();
             Ok(())
         },
     },
@@ -185,6 +208,12 @@ pub const KEYS: &[Key] = &[
         default: "*:465",
         meaning: "the same with TLS from the first octet (RFC 8314)",
         set: |site, words| listen(site, Role::Submissions, words),
+    },
+    Key {
+        name: "lmtp",
+        default: "none",
+        meaning: "where smtpd listens for other MTAs by LMTP (RFC 2033)",
+        set: |site, words| listen(site, Role::Lmtp, words),
     },
     Key {
         name: "pop3",
@@ -232,14 +261,19 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "max_connections_per_address",
         default: "50",
-        meaning: "connections of each daemon from one address",
+        meaning: "connections of each daemon from one address, or one /64 of IPv6",
         set: |site, words| words.count().map(|value| site.max_connections_per_address = value),
     },
     Key {
         name: "message_size",
         default: "50M",
         meaning: "the largest letter, octets (RFC 1870)",
-        set: |site, words| words.size().map(|value| site.message_size = value),
+        set: |site, words| {
+            // RFC 1870 §3: 0 would promise that there is no limit.
+            site.message_size =
+                words.read(|word| size(word).filter(|n| *n > 0), "a size above 0")?;
+            Ok(())
+        },
     },
     Key {
         name: "quota",
@@ -283,6 +317,12 @@ pub const KEYS: &[Key] = &[
         default: "no",
         meaning: "LAST, as in RFC 1460",
         set: |site, words| words.switch().map(|value| site.old_verbs = value),
+    },
+    Key {
+        name: "deliver_wait",
+        default: "10s",
+        meaning: "how long a delivery waits for the locks of mailboxes",
+        set: |site, words| words.duration().map(|value| site.deliver_wait = value),
     },
     Key {
         name: "smtp_timeout",

@@ -10,10 +10,10 @@ mod values;
 
 pub use file::{Error, Setting, load};
 pub use keys::{KEYS, Key};
-pub use values::{Address, Network, duration};
+pub use values::{Address, Network, client, duration};
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a listening socket serves; the name is also the one systemd gives an inherited socket.
@@ -25,9 +25,11 @@ pub enum Role {
     Submission,
     /// RFC 8314 §3.3, port 465: TLS from the first octet.
     Submissions,
+    /// RFC 2033: letters from another MTA, each recipient answered for itself.
+    Lmtp,
     /// RFC 1939, port 110.
     Pop3,
-    /// RFC 8314 §3.3, port 995: TLS from the first octet.
+    /// RFC 8314 §3.1, port 995: TLS from the first octet.
     Pop3s,
 }
 
@@ -38,6 +40,7 @@ impl Role {
             Role::Smtp => "smtp",
             Role::Submission => "submission",
             Role::Submissions => "submissions",
+            Role::Lmtp => "lmtp",
             Role::Pop3 => "pop3",
             Role::Pop3s => "pop3s",
         }
@@ -58,6 +61,46 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
+/// Where a mailbox is, and how it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// One file a message: the directory that holds `tmp`, `new` and `cur`.
+    Maildir(PathBuf),
+    /// One file a mailbox (RFC 4155): the INBOX, and the directory of the other folders.
+    Mbox {
+        /// The file where letters arrive.
+        inbox: PathBuf,
+        /// Where folders are files.
+        folders: PathBuf,
+    },
+}
+
+impl Location {
+    /// `maildir:~/Maildir`, `mbox:/var/mail/%u`: `~` is the home, `%u` the user's name. The folders
+    /// of an mbox user are in `~/mail`.
+    pub fn of(template: &str, home: &Path, user: &str) -> Option<Location> {
+        let (format, path) = template.split_once(':')?;
+        let path = path.replace("%u", user);
+        let path = match path.strip_prefix("~/") {
+            Some(below) => home.join(below),
+            None if path.starts_with('/') => path.into(),
+            None => return None,
+        };
+        match format {
+            "maildir" => Some(Location::Maildir(path)),
+            "mbox" => Some(Location::Mbox { inbox: path, folders: home.join("mail") }),
+            _ => None,
+        }
+    }
+
+    /// Where letters arrive, for logs.
+    pub fn inbox(&self) -> &Path {
+        match self {
+            Location::Maildir(path) | Location::Mbox { inbox: path, .. } => path,
+        }
+    }
+}
+
 /// One site: everything the configuration says, with defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Site {
@@ -71,13 +114,19 @@ pub struct Site {
     pub accept_mail: bool,
     /// The account that owns all mail; daemons started by root become it.
     pub mail_owner: String,
+    /// Accounts of this host have mailboxes too, and their owners are who touches them.
+    pub system_users: bool,
+    /// The lowest uid of an account that may have mail.
+    pub first_uid: u32,
+    /// The group that may write in the directory of mboxes.
+    pub mail_group: String,
     /// The users file.
     pub users: PathBuf,
     /// The aliases file.
     pub aliases: PathBuf,
     /// Home of users whose entry names none; `%u` is the user's name.
     pub home: String,
-    /// The mailbox, after `maildir:`; `~` is the user's home, `%u` the name.
+    /// The mailbox of a user, for `Location::of`.
     pub mailbox: String,
     /// Directory for letters that are being received.
     pub spool: PathBuf,
@@ -107,6 +156,8 @@ pub struct Site {
     pub apop: bool,
     /// LAST of RFC 1460.
     pub old_verbs: bool,
+    /// How long a delivery waits for the locks of mailboxes.
+    pub deliver_wait: Duration,
     /// RFC 5321 §4.5.3.2.7: silence after which smtpd hangs up.
     pub smtp_timeout: Duration,
     /// RFC 1939 §3: silence after which pop3d hangs up.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A network in CIDR form, or one address.
@@ -40,32 +41,45 @@ impl Network {
     }
 }
 
+/// What stands for a client where clients are counted: its address, and of an IPv6 address the /64,
+/// as one host may have them all.
+pub fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
+}
+
 /// Where to listen: `*:25` is every address, IPv4 and IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// Every address of this host.
     Any(u16),
     /// One address.
     One(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
 }
 
 impl Address {
-    /// `*:25`, `192.0.2.1:25`, `[::1]:25`.
+    /// `*:25`, `192.0.2.1:25`, `[::1]:25`, `/run/buzon/lmtp`.
     pub fn parse(text: &str) -> Option<Address> {
         match text.strip_prefix("*:") {
             Some(port) => port.parse().ok().map(Address::Any),
+            None if text.starts_with('/') => Some(Address::Unix(text.into())),
             None => text.parse().ok().map(Address::One),
         }
     }
 
-    /// The socket addresses it stands for.
-    pub fn sockets(self) -> Vec<SocketAddr> {
+    /// The Internet addresses it stands for.
+    pub fn sockets(&self) -> Vec<SocketAddr> {
         match self {
             Address::Any(port) => vec![
-                SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port),
-                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+                SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), *port),
+                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), *port),
             ],
-            Address::One(address) => vec![address],
+            Address::One(address) => vec![*address],
+            Address::Unix(_) => Vec::new(),
         }
     }
 }
@@ -75,24 +89,27 @@ impl fmt::Display for Address {
         match self {
             Address::Any(port) => write!(f, "*:{port}"),
             Address::One(address) => write!(f, "{address}"),
+            Address::Unix(path) => write!(f, "{}", path.display()),
         }
     }
 }
 
-/// `90`, `90s`, `300ms`, `5m`, `2h`, `4d`.
+/// `90`, `90s`, `300ms`, `5m`, `2h`, `4d`; a year at most, so that a clock can be added to it.
 pub fn duration(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits.parse().ok()?;
-    let seconds = match &text[digits.len()..] {
-        "ms" => return Some(Duration::from_millis(number)),
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
+    let millis = match &text[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
-    number.checked_mul(seconds).map(Duration::from_secs)
+    number.checked_mul(millis).map(Duration::from_millis).filter(|time| *time <= LONGEST)
 }
+
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// Octets: `4096`, `50M`, `2G`, powers of 1024.
 pub fn size(text: &str) -> Option<u64> {
@@ -139,12 +156,23 @@ mod tests {
     }
 
     #[test]
+    fn clients() {
+        for (address, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::"),
+        ] {
+            assert_eq!(client(address.parse().unwrap()).to_string(), expected, "{address}");
+        }
+    }
+
+    #[test]
     fn durations_and_sizes() {
         assert_eq!(duration("90"), Some(Duration::from_secs(90)));
         assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
         assert_eq!(duration("4d"), Some(Duration::from_secs(345_600)));
         assert_eq!(duration("20ms"), Some(Duration::from_millis(20)));
-        for wrong in ["", "m", "5x", "-1", "99999999999999999999", "300000000000000000d"] {
+        for wrong in ["", "m", "5x", "-1", "99999999999999999999", "300000000000000000d", "367d"] {
             assert_eq!(duration(wrong), None, "{wrong}");
         }
         assert_eq!(size("4096"), Some(4096));

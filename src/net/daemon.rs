@@ -6,17 +6,20 @@
 
 use super::conn::Conn;
 use super::listen::Server;
+use super::owner::become_owner;
 use super::stream::{Plain, Stream};
 use super::table::Full;
 use super::tls::{self, Acceptor};
 use super::transcript::Transcript;
 use crate::conf::{self, Address, Role, Site};
-use crate::sys::signal::Signal;
-use crate::sys::{clock, file, log as logging, process, socket};
+use crate::sys::signal::{self, Signal};
+use crate::sys::socket::{self, Listener};
+use crate::sys::{clock, file, log as logging, notify, process};
 use getopts::Options;
 use std::ffi::CStr;
+use std::fmt::Display;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,15 +48,18 @@ pub struct Session {
     pub id: String,
     /// Where it may be written down.
     pub transcript: Transcript,
+    /// The process serves no other, before or after.
+    pub alone: bool,
 }
 
 /// sysexits(3).
-mod exit {
+pub(super) mod exit {
     pub const OK: u8 = 0;
     pub const USAGE: u8 = 64;
     pub const NO_USER: u8 = 67;
     pub const UNAVAILABLE: u8 = 69;
     pub const OS_ERROR: u8 = 71;
+    pub const NO_PERMISSION: u8 = 77;
     pub const CONFIG: u8 = 78;
 }
 
@@ -74,51 +80,57 @@ pub(super) struct Flags {
     pub transcript: bool,
 }
 
-pub(super) type Listener = (Role, TcpListener);
-
 /// Runs a daemon with its arguments, and returns its exit code.
 pub fn run(daemon: Daemon, args: impl Iterator<Item = String>) -> u8 {
     start(daemon, args).err().unwrap_or(exit::OK)
 }
 
 fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
-    let flags = flags(&daemon, args)?;
+    // Careful: before anything can be said there.
+    let inetd = socket::spare_the_client();
+    let flags = flags(&daemon, args).map_err(|fault| {
+        if inetd {
+            logging::start(daemon.name, logging::Target::choose(false, false), false);
+        }
+        tell(&fault, exit::USAGE)
+    })?;
+    if !flags.check {
+        let target =
+            logging::Target::choose(flags.foreground, !flags.foreground && !flags.standard_input);
+        logging::start(daemon.name, target, flags.verbose);
+    }
     let current = read(flags.file.as_deref()).map_err(|fault| tell(&fault, exit::CONFIG))?;
     if flags.check {
+        signal::end_with_the_reader();
         show(&current.site, flags.verbose);
         return Ok(());
     }
     process::share_heap();
-    let target = logging::Target::choose(flags.foreground);
     if flags.standard_input {
-        logging::start(daemon.name, target, flags.verbose);
-        become_owner(&current.site, true)?;
+        become_owner(&current.site, socket::standard_is_of_this_host())?;
         return standard_input(&daemon, current, &flags);
     }
     let listeners = listeners(&daemon, &current.site, flags.file.as_deref())?;
-    let loopback = listeners
-        .iter()
-        .all(|(_, listener)| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()));
+    let loopback = listeners.iter().all(|(_, listener)| listener.is_of_this_host());
     become_owner(&current.site, loopback)?;
     let detached = if flags.foreground { None } else { Some(process::detach()?) };
-    logging::start(daemon.name, target, flags.verbose);
     let failed = |error: io::Error| tell(&error.to_string(), exit::OS_ERROR);
     let signals = (Signal::stop().map_err(failed)?, Signal::reload().map_err(failed)?);
     let pid_file = write_pid(&daemon, &current.site);
     let server = Server::new(daemon, current, flags);
     for (role, listener) in &listeners {
-        let address = listener.local_addr().map_or(String::new(), |a| a.to_string());
-        log::info!("listening role={} address={address}", role.name());
+        log::info!("listening role={} address={}", role.name(), listener.address());
     }
     if let Some(detached) = detached {
         detached.tell(exit::OK);
     }
+    notify::ready("at work");
     let accepted = server.run(listeners, signals);
     let _ = std::fs::remove_file(pid_file);
     accepted.map_err(failed)
 }
 
-fn flags(daemon: &Daemon, args: impl Iterator<Item = String>) -> Result<Flags, u8> {
+fn flags(daemon: &Daemon, args: impl Iterator<Item = String>) -> Result<Flags, String> {
     let mut options = Options::new();
     options.optopt("f", "", "configuration (default /etc/buzon/buzon.conf)", "FILE");
     options.optflag("n", "", "check the configuration and exit; with -v, print every value");
@@ -133,7 +145,7 @@ fn flags(daemon: &Daemon, args: impl Iterator<Item = String>) -> Result<Flags, u
     });
     let matches = parsed.map_err(|fault| {
         let usage = format!("usage: {} [-dintv] [-f file]", daemon.name.to_string_lossy());
-        tell(&format!("{fault}\n{}", options.usage(&usage).trim_end()), exit::USAGE)
+        format!("{fault}\n{}", options.usage(&usage).trim_end())
     })?;
     let default = Path::new("/etc/buzon/buzon.conf");
     // Absolute, since a daemon leaves the directory it was started in.
@@ -165,17 +177,21 @@ fn show(site: &Site, verbose: bool) {
 }
 
 /// Inherited sockets with a name of ours, or else those of the configuration.
-fn listeners(daemon: &Daemon, site: &Site, file: Option<&Path>) -> Result<Vec<Listener>, u8> {
+fn listeners(
+    daemon: &Daemon,
+    site: &Site,
+    file: Option<&Path>,
+) -> Result<Vec<(Role, Listener)>, u8> {
     let inherited = socket::inherited().map_err(|e| tell(&e.to_string(), exit::OS_ERROR))?;
     let named = |name: &str| daemon.roles.iter().find(|role| role.name() == name).copied();
-    let mut listeners: Vec<Listener> = inherited
+    let mut listeners: Vec<(Role, Listener)> = inherited
         .into_iter()
         .filter_map(|(listener, name)| named(&name).map(|role| (role, listener)))
         .collect();
     if listeners.is_empty() {
         for (role, address) in &site.listen {
             if daemon.roles.contains(role) {
-                bind(*role, *address, file, &mut listeners)?;
+                bind(*role, address, file, &mut listeners)?;
             }
         }
     }
@@ -183,68 +199,40 @@ fn listeners(daemon: &Daemon, site: &Site, file: Option<&Path>) -> Result<Vec<Li
         return Err(tell("nowhere to listen: the configuration names no address", exit::CONFIG));
     }
     for (_, listener) in &listeners {
-        listener.set_nonblocking(true).map_err(|e| tell(&e.to_string(), exit::OS_ERROR))?;
+        listener.set_nonblocking().map_err(|e| tell(&e.to_string(), exit::OS_ERROR))?;
     }
     Ok(listeners)
 }
 
 fn bind(
     role: Role,
-    address: Address,
+    address: &Address,
     file: Option<&Path>,
-    listeners: &mut Vec<Listener>,
+    listeners: &mut Vec<(Role, Listener)>,
 ) -> Result<(), u8> {
+    let refused = |at: &dyn Display, error: io::Error| {
+        let file = file.unwrap_or(Path::new("/etc/buzon/buzon.conf")).display();
+        let cure = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another server is there ('ss -ltnp' shows it): stop it, or change"
+            }
+            io::ErrorKind::PermissionDenied => "that is root's: start as root, or change",
+            _ => "change",
+        };
+        tell(&format!("{at}: {error}; {cure} '{}' in {file}", role.name()), exit::UNAVAILABLE)
+    };
+    if let Address::Unix(path) = address {
+        let listener = socket::unix_listener(path).map_err(|error| refused(address, error))?;
+        listeners.push((role, Listener::Unix(listener)));
+    }
     for at in address.sockets() {
         match socket::listener(at) {
-            Ok(listener) => listeners.push((role, listener)),
+            Ok(listener) => listeners.push((role, Listener::Tcp(listener))),
             Err(error) if matches!(address, Address::Any(_)) && socket::is_unsupported(&error) => {}
-            Err(error) => {
-                let file = file.unwrap_or(Path::new("/etc/buzon/buzon.conf")).display();
-                let cure = match error.kind() {
-                    io::ErrorKind::AddrInUse => {
-                        "another server is there ('ss -ltnp' shows it): \
-                        stop it, or change"
-                    }
-                    io::ErrorKind::PermissionDenied => {
-                        "ports below 1024 are root's: \
-                        start as root, or change"
-                    }
-                    _ => "change",
-                };
-                let fault = format!("{at}: {error}; {cure} '{}' in {file}", role.name());
-                return Err(tell(&fault, exit::UNAVAILABLE));
-            }
+            Err(error) => return Err(refused(&at, error)),
         }
     }
     Ok(())
-}
-
-/// Root becomes the mail owner; root without one serves this host only.
-fn become_owner(site: &Site, loopback: bool) -> Result<(), u8> {
-    if !process::is_root() {
-        return Ok(());
-    }
-    let failed = |error: io::Error| tell(&format!("{}: {error}", site.mail_owner), exit::OS_ERROR);
-    match process::account(&site.mail_owner).map_err(failed)? {
-        Some(account @ (1.., _)) => {
-            for directory in [&site.run, &site.spool] {
-                if std::fs::create_dir_all(directory).is_ok() {
-                    process::give(directory, account).map_err(failed)?;
-                }
-            }
-            process::become_account(&site.mail_owner).map_err(failed)?;
-            Ok(())
-        }
-        _ if loopback => Ok(()),
-        _ => {
-            let fault = format!(
-                "there is no account '{}' to become, and root serves loopback only: \
-                 make it with 'useradd -r {}', or name another by mail_owner",
-                site.mail_owner, site.mail_owner
-            );
-            Err(tell(&fault, exit::NO_USER))
-        }
-    }
 }
 
 fn write_pid(daemon: &Daemon, site: &Site) -> PathBuf {
@@ -265,6 +253,7 @@ fn standard_input(daemon: &Daemon, current: Current, flags: &Flags) -> Result<()
             let addresses = (socket.peer_addr().ok(), socket.local_addr().ok());
             (Plain::Tcp(socket), addresses)
         }
+        socket::Standard::Unix(socket) => (Plain::Unix(socket), (None, None)),
         socket::Standard::Files(input, output) => (Plain::Files(input, output), (None, None)),
     };
     let port = addresses.1.map(|local| local.port());
@@ -275,21 +264,15 @@ fn standard_input(daemon: &Daemon, current: Current, flags: &Flags) -> Result<()
     let (stop, _running) = UnixStream::pair().map_err(failed)?;
     let stream = Stream::Plain(plain);
     let conn = Conn::new(stream, addresses, Arc::new(stop.into()), current.acceptor);
-    serve(daemon, current.site, conn, role, flags.transcript);
+    serve(daemon, current.site, conn, role, flags);
     Ok(())
 }
 
-pub(super) fn serve(
-    daemon: &Daemon,
-    site: Arc<Site>,
-    mut conn: Conn,
-    role: Role,
-    transcript: bool,
-) {
+pub(super) fn serve(daemon: &Daemon, site: Arc<Site>, mut conn: Conn, role: Role, flags: &Flags) {
     let id = clock::id();
     let peer = conn.peer().map_or("stdin".into(), |peer| peer.to_string());
     log::info!("{id} connect role={} peer={peer}", role.name());
-    let transcript = Transcript::new(transcript, &id);
+    let transcript = Transcript::new(flags.transcript, &id);
     transcript.event(&format!("{peer} connects to {}", role.name()));
     if role.implicit_tls() {
         match conn.start_tls() {
@@ -301,14 +284,15 @@ pub(super) fn serve(
         }
     }
     let _ = conn.set_stall(match role {
-        Role::Smtp | Role::Submission | Role::Submissions => site.smtp_timeout,
+        Role::Smtp | Role::Submission | Role::Submissions | Role::Lmtp => site.smtp_timeout,
         Role::Pop3 | Role::Pop3s => site.pop3_timeout,
     });
-    (daemon.serve)(Session { site, conn, role, id, transcript });
+    let alone = flags.standard_input;
+    (daemon.serve)(Session { site, conn, role, id, transcript, alone });
 }
 
-/// Says why we end, where the person who started us looks.
-fn tell(fault: &str, code: u8) -> u8 {
-    eprintln!("{fault}");
+/// Says why we end, where the person who started us looks: on the screen, and in the log.
+pub(super) fn tell(fault: &str, code: u8) -> u8 {
+    logging::fault(fault);
     code
 }

@@ -4,16 +4,18 @@
 //! in the protocol's words, and close it. Whoever is refused is not waited for.
 
 use super::conn::Conn;
-use super::daemon::{Current, Daemon, Flags, Listener, read, serve};
+use super::daemon::{Current, Daemon, Flags, read, serve};
 use super::stream::{Plain, Stream};
 use super::table::{Full, Table};
-use crate::conf::Role;
+use crate::conf::{self, Role};
 use crate::limits;
+use crate::sys::notify::{self, Watchdog};
 use crate::sys::process::{self, Spare};
 use crate::sys::signal::Signal;
-use crate::sys::{poll, socket, thread};
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use crate::sys::socket::{self, Accepted, Listener};
+use crate::sys::{poll, thread};
+use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use std::time::Duration;
 pub(super) struct Server {
     daemon: Arc<Daemon>,
     current: Current,
-    flags: Flags,
+    flags: Arc<Flags>,
     table: Arc<Table>,
     /// Connections this machine carries, whatever the configuration says.
     carried: usize,
@@ -41,7 +43,7 @@ impl Server {
         Server {
             daemon: Arc::new(daemon),
             current,
-            flags,
+            flags: Arc::new(flags),
             table: Arc::new(Table::default()),
             carried,
             spare: Spare::take(),
@@ -51,15 +53,18 @@ impl Server {
     /// Accepts until SIGTERM, then lets sessions end.
     pub fn run(
         mut self,
-        listeners: Vec<Listener>,
+        listeners: Vec<(Role, Listener)>,
         (stop, mut reload): (Signal, Signal),
     ) -> io::Result<()> {
         let (stopping, running) = UnixStream::pair()?;
         let stopping = Arc::new(stopping.into());
         let mut fds: Vec<BorrowedFd> = vec![stop.as_fd()];
         fds.extend(listeners.iter().map(|(_, listener)| listener.as_fd()));
+        let mut watchdog = Watchdog::new();
         loop {
-            let ready = poll::readable_of(&[&[reload.as_fd()][..], &fds].concat(), None)?;
+            watchdog.alive();
+            let waited_for = [&[reload.as_fd()][..], &fds].concat();
+            let ready = poll::readable_of(&waited_for, watchdog.patience())?;
             if ready[0] {
                 reload.clear();
                 self.read_again();
@@ -68,13 +73,15 @@ impl Server {
                 break;
             }
             for ((role, listener), ready) in listeners.iter().zip(&ready[2..]) {
-                if *ready && let Some((stream, peer)) = self.next(*role, listener) {
-                    self.admit(*role, stream, peer, &stopping);
+                if *ready && let Some(accepted) = self.next(*role, listener) {
+                    self.admit(*role, accepted, &stopping);
                 }
             }
         }
         drop((listeners, running));
-        log::info!("stopping sessions={}", self.table.count());
+        let left = self.table.count();
+        notify::stopping(&format!("{left} sessions end"));
+        log::info!("stopping sessions={left}");
         if !self.table.wait_empty(limits::STOP) {
             log::warn!("stopped sessions={}", self.table.count());
         }
@@ -82,14 +89,14 @@ impl Server {
     }
 
     /// Takes the next connection, if one waits.
-    fn next(&mut self, role: Role, listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    fn next(&mut self, role: Role, listener: &Listener) -> Option<Accepted> {
         match listener.accept() {
             Ok(accepted) => return Some(accepted),
             Err(error) if socket::is_out_of_descriptors(&error) => {
                 log::error!("accept={error}");
                 self.spare.give_up();
                 match listener.accept() {
-                    Ok((stream, _)) => self.refuse(role, &stream, Full::Resources),
+                    Ok(accepted) => self.refuse(role, Plain::accepted(accepted), Full::Resources),
                     // Careful: the connection still waits, and would wake us again at once.
                     Err(_) => std::thread::sleep(Duration::from_millis(100)),
                 }
@@ -99,6 +106,8 @@ impl Server {
                 let quiet = [io::ErrorKind::WouldBlock, io::ErrorKind::ConnectionAborted];
                 if !quiet.contains(&error.kind()) {
                     log::warn!("accept={error}");
+                    // Such as memory that ran out: as above.
+                    std::thread::sleep(Duration::from_millis(100));
                 }
             }
         }
@@ -107,56 +116,61 @@ impl Server {
 
     /// Gives a connection its place and its thread. `stopping` becomes readable once we stop:
     /// sessions wait on it beside their sockets.
-    fn admit(&self, role: Role, stream: TcpStream, peer: SocketAddr, stopping: &Arc<OwnedFd>) {
+    fn admit(&self, role: Role, accepted: Accepted, stopping: &Arc<OwnedFd>) {
+        let (plain, peer) = Plain::accepted(accepted);
         let site = &self.current.site;
         let in_all = site.max_connections.min(self.carried);
         let from_address = site.max_connections_per_address;
-        let place = match self.table.enter(peer.ip().to_canonical(), in_all, from_address) {
+        let address = peer.map(|peer| conf::client(peer.ip()));
+        let place = match self.table.enter(address, in_all, from_address) {
             Ok(place) => place,
-            Err(full) => return self.refuse(role, &stream, full),
+            Err(full) => return self.refuse(role, (plain, peer), full),
         };
         // Careful: the thread gets a handle of its own, so that we can refuse if it does not start.
-        let Ok(own) = stream.try_clone() else {
-            return self.refuse(role, &stream, Full::Resources);
+        let Ok(own) = plain.try_clone() else {
+            return self.refuse(role, (plain, peer), Full::Resources);
         };
         let (daemon, current) = (Arc::clone(&self.daemon), self.current.clone());
-        let (stopping, transcript) = (Arc::clone(stopping), self.flags.transcript);
+        let (stopping, flags) = (Arc::clone(stopping), Arc::clone(&self.flags));
         let started = thread::spawn("session", move || {
             let _place = place;
-            let _ = own.set_nodelay(true);
-            let addresses = (Some(peer), own.local_addr().ok());
-            let stream = Stream::Plain(Plain::Tcp(own));
-            let conn = Conn::new(stream, addresses, stopping, current.acceptor);
-            serve(&daemon, current.site, conn, role, transcript);
+            let addresses = (peer, own.local());
+            let conn = Conn::new(Stream::Plain(own), addresses, stopping, current.acceptor);
+            serve(&daemon, current.site, conn, role, &flags);
         });
         if started.is_err() {
-            self.refuse(role, &stream, Full::Resources);
+            self.refuse(role, (plain, peer), Full::Resources);
         }
     }
 
-    /// One line, without waiting for the client, who may never read it. Under TLS from the first
-    /// octet there are no words.
-    fn refuse(&self, role: Role, mut stream: &TcpStream, full: Full) {
-        let peer = stream.peer_addr().map_or(String::new(), |peer| peer.to_string());
+    /// One line. Under TLS from the first octet there are no words.
+    fn refuse(&self, role: Role, (mut plain, peer): (Plain, Option<SocketAddr>), full: Full) {
+        let peer = peer.map_or("local".into(), |peer| peer.to_string());
         log::warn!("refused={full:?} role={} peer={peer}", role.name());
         if !role.implicit_tls() {
-            let words = (self.daemon.refuse)(&self.current.site, full);
-            let _ = stream.set_nonblocking(true);
-            let _ = stream.write(words.as_bytes());
+            plain.say_at_once((self.daemon.refuse)(&self.current.site, full).as_bytes());
         }
     }
 
     /// SIGHUP: new sessions begin with the new configuration, or with the old if it has faults.
     fn read_again(&mut self) {
+        notify::reloading();
         match read(self.flags.file.as_deref()) {
+            // Which capabilities were kept was settled at the start.
+            Ok(new) if new.site.system_users != self.current.site.system_users => {
+                let fault = "system_users holds from the start on, start anew to change it";
+                log::error!("reload=refused fault={fault:?}; the old configuration stays");
+            }
             Ok(new) => {
                 self.current = new;
                 log::info!("reload=done");
+                notify::ready("at work, the configuration was read again");
             }
             Err(fault) => {
                 for line in fault.lines() {
                     log::error!("reload=refused fault={line:?}; the old configuration stays");
                 }
+                notify::ready("at work with the old configuration, the new one has faults");
             }
         }
     }

@@ -8,6 +8,7 @@ pub mod conn; // lines in, replies out
 pub mod daemon; // options, configuration, sockets, identity, signals
 pub mod dot; // RFC 5321 §4.5.2 and RFC 1939 §3: the octet before a line's dot
 mod listen; // accept, start a thread each
+mod owner; // who the daemon is after its start
 mod stream; // plain, TLS, or standard input and output
 mod table; // how many connections there are
 mod tls; // certificates, SNI, the server's side of the handshake

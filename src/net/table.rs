@@ -32,14 +32,14 @@ struct Counts {
 /// A place in the table; dropping it gives it back.
 pub struct Place {
     table: Arc<Table>,
-    address: IpAddr,
+    address: Option<IpAddr>,
 }
 
 impl Table {
-    /// Takes a place for a connection from `address`.
+    /// Takes a place for a connection from `address`; one of this host counts only among all.
     pub fn enter(
         self: &Arc<Table>,
-        address: IpAddr,
+        address: Option<IpAddr>,
         in_all: usize,
         from_address: usize,
     ) -> Result<Place, Full> {
@@ -47,11 +47,13 @@ impl Table {
         if counts.all >= in_all {
             return Err(Full::InAll);
         }
-        let here = counts.by_address.entry(address).or_default();
-        if *here >= from_address {
-            return Err(Full::FromAddress);
+        if let Some(address) = address {
+            let here = counts.by_address.entry(address).or_default();
+            if *here >= from_address {
+                return Err(Full::FromAddress);
+            }
+            *here += 1;
         }
-        *here += 1;
         counts.all += 1;
         Ok(Place { table: Arc::clone(self), address })
     }
@@ -85,10 +87,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.table.lock();
         counts.all -= 1;
-        if let Some(here) = counts.by_address.get_mut(&self.address) {
+        if let Some(address) = self.address
+            && let Some(here) = counts.by_address.get_mut(&address)
+        {
             *here -= 1;
             if *here == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_address.remove(&address);
             }
         }
         drop(counts);
@@ -103,7 +107,7 @@ mod tests {
     #[test]
     fn places_are_counted_and_given_back() {
         let table = Arc::new(Table::default());
-        let [a, b]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
+        let [a, b] = ["192.0.2.1", "192.0.2.2"].map(|address| Some(address.parse().unwrap()));
         let first = table.enter(a, 3, 2);
         let second = table.enter(a, 3, 2);
         assert_eq!(table.enter(a, 3, 2).err(), Some(Full::FromAddress));

@@ -7,7 +7,9 @@
 use super::reply::{Code, Reply};
 use super::session::messages;
 use crate::auth::User;
+use crate::conf::Location;
 use crate::store::{Error, Mailbox, Message, Wire};
+use crate::sys::identity::{Borrowed, borrow};
 use std::fmt;
 use std::io::ErrorKind;
 
@@ -23,6 +25,10 @@ pub struct Maildrop {
     marks: Vec<u8>,
     /// RFC 1460 §5: the highest number retrieved.
     last: u32,
+    /// From the login to the end, this thread is the user.
+    ///
+    /// Careful: the last field, so that the mailbox is closed by its owner's hand.
+    _owner: Option<Borrowed>,
 }
 
 /// What a session does once it says QUIT.
@@ -54,17 +60,22 @@ impl fmt::Display for Tally {
 pub struct Place(usize);
 
 impl Maildrop {
-    /// RFC 1939 §4: opens a maildrop, and keeps other sessions out of it.
-    pub fn open(user: &User) -> Result<Maildrop, Reply> {
-        let mailbox = Mailbox::open_exclusive(&user.maildir).map_err(|error| match error {
+    /// RFC 1939 §4: opens a maildrop, and keeps other sessions out of it. A session that is alone
+    /// in its process becomes the user for good.
+    pub fn open(user: &User, alone: bool) -> Result<Maildrop, Reply> {
+        let mut owner = user.account.as_ref().map(borrow).transpose().map_err(Error::from)?;
+        let mailbox = Mailbox::open_exclusive(&user.mailbox).map_err(|error| match error {
             Error::Busy => {
                 let text = "another session has the maildrop";
                 Reply::code(Code::InUse, text).by("RFC 2449 §8.1.2")
             }
             error => error.into(),
         })?;
+        if alone && let Some(owner) = owner.take() {
+            owner.settle(matches!(user.mailbox, Location::Mbox { .. })).map_err(Error::from)?;
+        }
         let marks = vec![0; mailbox.messages().len()];
-        Ok(Maildrop { mailbox, marks, last: 0 })
+        Ok(Maildrop { mailbox, marks, last: 0, _owner: owner })
     }
 
     /// The messages that are not marked as deleted: how many, and their octets.
@@ -162,12 +173,7 @@ impl Maildrop {
                 _ => {}
             }
         }
-        let removed = self.mailbox.remove(&deleted);
-        if let Err(error) = self.mailbox.mark_seen(&seen) {
-            // What was read twice is no loss: the client is not told.
-            log::warn!("mark_seen={:?}", error.to_string());
-        }
-        removed
+        self.mailbox.update(&deleted, &seen)
     }
 }
 

@@ -277,7 +277,7 @@ pub fn refusal(site: &Site, fault: Fault) -> Reply {
 impl From<auth::Error> for Reply {
     fn from(error: auth::Error) -> Reply {
         match error {
-            auth::Error::Wrong => {
+            auth::Error::Wrong | auth::Error::NotServed(_) => {
                 Reply::code(Code::Auth, "wrong name or password").by("RFC 3206 §5")
             }
             auth::Error::Busy => {

@@ -26,9 +26,9 @@ struct Record<'a> {
 
 /// Serves one client to its end.
 pub fn serve(served: net::Session, live: &Live) {
-    let net::Session { site, mut conn, id, transcript, .. } = served;
+    let net::Session { site, mut conn, id, transcript, alone, .. } = served;
     let record = Record { id: &id, transcript: &transcript };
-    let mut session = Session::new(&site, live, &id);
+    let mut session = Session::new(&site, live, &id, alone);
     let end = match converse(&site, &mut conn, &mut session, record) {
         Ok(end) => end,
         Err(Hangup::Lost) => "lost",

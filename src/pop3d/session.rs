@@ -51,6 +51,8 @@ pub struct Session<'a> {
     site: &'a Site,
     live: &'a Live,
     id: &'a str,
+    /// The process serves nobody else.
+    alone: bool,
     /// RFC 1939 §7: the timestamp of the greeting, if APOP may be used.
     stamp: Option<String>,
     /// Where the session stands.
@@ -61,9 +63,9 @@ const NO_STATE: State = State::Authorization { name: None };
 
 impl<'a> Session<'a> {
     /// Before the greeting.
-    pub fn new(site: &'a Site, live: &'a Live, id: &'a str) -> Session<'a> {
+    pub fn new(site: &'a Site, live: &'a Live, id: &'a str, alone: bool) -> Session<'a> {
         let stamp = site.apop.then(|| stamp(site, id));
-        Session { site, live, id, stamp, state: NO_STATE }
+        Session { site, live, id, alone, stamp, state: NO_STATE }
     }
 
     /// RFC 1939 §4.
@@ -248,7 +250,7 @@ impl<'a> Session<'a> {
             let text = format!("logged in a moment ago, come back in {} s", left.as_secs() + 1);
             Reply::code(Code::LoginDelay, text).by("RFC 2449 §8.1.1")
         })?;
-        let maildrop = Maildrop::open(&user).inspect_err(|_| {
+        let maildrop = Maildrop::open(&user, self.alone).inspect_err(|_| {
             self.live.logins.forget(&user.name);
         })?;
         let tls = conn.tls().map_or("none", |tls| tls.version);

@@ -21,6 +21,8 @@ use std::sync::Arc;
 pub enum Refusal {
     /// Neither an alias nor a user: 550 5.1.1.
     NoSuchUser,
+    /// An account that may have no mail: 550 5.1.1, as if there were none. The rule is for the log.
+    NotServed(String),
     /// Not one of our domains; that would be relaying: 550 5.7.1.
     NotLocal,
     /// An alias for one address at another host, which 551 tells (RFC 5321 §3.4).
@@ -35,7 +37,10 @@ pub enum Refusal {
 
 impl From<auth::Error> for Refusal {
     fn from(error: auth::Error) -> Refusal {
-        Refusal::Unavailable(error.to_string())
+        match error {
+            auth::Error::NotServed(why) => Refusal::NotServed(why),
+            error => Refusal::Unavailable(error.to_string()),
+        }
     }
 }
 
@@ -58,6 +63,18 @@ pub fn resolve(
     }
     let aliases = table(site, live)?;
     search::users(site, users, &aliases, &path.local_part.to_lowercase())
+}
+
+/// The user of a name, with or without a sub-address, aliases aside: for a letter that somebody
+/// else has routed already.
+pub fn user(site: &Site, users: &auth::Live, name: &str) -> Result<User, Refusal> {
+    let name = name.to_lowercase();
+    for spelling in search::spellings(site, &name) {
+        if let Some(user) = auth::find(site, users, spelling)? {
+            return Ok(user);
+        }
+    }
+    Err(Refusal::NoSuchUser)
 }
 
 /// RFC 5321 §3.5.1 (VRFY): the full address of a user or an alias.
@@ -111,6 +128,7 @@ pub fn faults(site: &Site, users: &auth::Live, live: &Live) -> Vec<String> {
         match search::users(site, users, &aliases, &alias.name) {
             Ok(_) | Err(Refusal::Elsewhere(_) | Refusal::NotLocal) => {}
             Err(Refusal::Unavailable(why)) => faults.push(why),
+            Err(Refusal::NotServed(why)) => faults.push(format!("{place}: {why}; name another")),
             Err(Refusal::Loop | Refusal::NoSuchUser) => {
                 faults.push(format!("{place} goes round in a circle, name a user"));
             }

@@ -194,7 +194,7 @@ impl<'a> Search<'a> {
 }
 
 /// `luis+lista` as it stands, then `luis`.
-fn spellings<'a>(site: &Site, name: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
+pub(super) fn spellings<'a>(site: &Site, name: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
     let base = site.recipient_delimiter.and_then(|mark| name.split_once(mark));
     std::iter::once(name).chain(base.map(|(base, _)| base).filter(|base| !base.is_empty()))
 }

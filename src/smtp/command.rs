@@ -2,6 +2,7 @@
 
 use super::reply::Reply;
 pub use super::verbs::{VERBS, Verb, find};
+use crate::auth::sasl::Mechanism;
 use crate::mail::{Fault, Mailbox, domain, forward_path, reverse_path};
 use crate::text::{Cursor, is_vchar, nearest, printable};
 
@@ -14,16 +15,20 @@ pub enum Command {
     Helo(String),
     /// The reverse-path, `None` for `<>`, and its parameters.
     Mail(Option<Mailbox>, Parameters),
+    /// The same to a server of LMTP.
+    Lhlo(String),
     /// One forward-path.
     Rcpt(Mailbox),
     /// The letter follows.
     Data,
+    /// So many octets of the letter follow, and whether they are the last.
+    Bdat(u64, bool),
     /// Forget the letter.
     Rset,
-    /// A user, or part of an address.
-    Vrfy(String),
-    /// An alias.
-    Expn(String),
+    /// A user or an address, and whether the reply may hold UTF-8 (RFC 6531 §3.7.4.2).
+    Vrfy(String, bool),
+    /// An alias, and the same.
+    Expn(String, bool),
     /// About a command, or about all.
     Help(String),
     /// Nothing.
@@ -43,8 +48,8 @@ pub enum Command {
 pub struct Parameters {
     /// RFC 1870 §6: octets, as the client reckons.
     pub size: Option<u64>,
-    /// RFC 6152 §2: the letter may hold octets above 127.
-    pub eight_bit: bool,
+    /// RFC 3030 §3: the letter may hold any octets, and comes in chunks.
+    pub binary: bool,
     /// RFC 6531 §3.4: addresses and header may hold UTF-8.
     pub utf8: bool,
 }
@@ -65,8 +70,8 @@ pub fn parse(line: &[u8]) -> (Option<&'static Verb>, Result<Command, Reply>) {
     (Some(verb), parsed)
 }
 
-/// As a transcript may show it: without the initial response of AUTH, and without what was meant as
-/// a password in a line that is no command.
+/// As a transcript may show it: without the initial response of AUTH, also where the mechanism was
+/// forgotten, and without what was meant as a password in a line that is no command.
 pub fn shown(line: &[u8], is_command: bool) -> String {
     const SECRET: [&str; 5] = ["AUTH", "PASS", "LOGIN", "APOP", "PLAIN"];
     let text = printable(line);
@@ -76,8 +81,14 @@ pub fn shown(line: &[u8], is_command: bool) -> String {
     };
     let mut words = text.split_whitespace();
     match (words.next(), words.next(), words.next()) {
-        (Some(verb), Some(mechanism), Some(response)) if is_command && secret(verb) => {
-            format!("{verb} {mechanism} ({} characters)", response.len())
+        (Some(verb), Some(mechanism), response) if is_command && secret(verb) => {
+            match (Mechanism::is_name(mechanism), response) {
+                (true, None) => text,
+                (true, Some(response)) => {
+                    format!("{verb} {mechanism} ({} characters)", response.len())
+                }
+                (false, _) => format!("{verb} ({} characters)", mechanism.len()),
+            }
         }
         (Some(verb), Some(_), _) if !is_command && text.split_whitespace().take(2).any(secret) => {
             format!("{} ({} characters)", &verb[..verb.floor_char_boundary(8)], text.len())
@@ -88,6 +99,11 @@ pub fn shown(line: &[u8], is_command: bool) -> String {
 
 fn syntax(verb: &Verb) -> Reply {
     Reply::new(501, "5.5.4", format!("Syntax: {} {}", verb.name, verb.syntax).trim_end().to_owned())
+}
+
+/// No command of ours, and perhaps a password: AUTH was said before. It is not said back.
+pub fn unsaid() -> Reply {
+    Reply::new(500, "5.5.2", "That is no command; HELP lists them").by("RFC 5321 §4.2.4")
 }
 
 /// No command of ours: perhaps a slip, perhaps a header field before DATA.
@@ -113,11 +129,12 @@ fn unknown(line: &[u8]) -> Reply {
 
 /// RFC 5321 §4.1.1.1: a domain or an address literal.
 ///
-/// We differ: any printable word is taken, as the name decides nothing here.
+/// We differ: any printable word is taken, as the name decides nothing here; but of ASCII, as
+/// RFC 6531 §3.7.1 wants it.
 pub(super) fn client(cursor: &mut Cursor) -> Result<String, Reply> {
     cursor.spaces();
     let mut strict = *cursor;
-    if let Some(name) = domain(&mut strict).filter(|_| strict.at_end()) {
+    if let Some(name) = domain(&mut strict).filter(|name| name.is_ascii() && strict.at_end()) {
         *cursor = strict;
         return Ok(name);
     }
@@ -163,10 +180,12 @@ impl Parameters {
                 let wrong = || Reply::new(501, "5.5.4", "SIZE is a number of octets");
                 self.size = Some(valid.then_some(size).ok_or_else(wrong)?);
             }
-            (b"BODY", Some("7BIT")) => {}
-            (b"BODY", Some("8BITMIME")) => self.eight_bit = true,
+            // RFC 6152 §2: octets above 127 pass whatever is said.
+            (b"BODY", Some("7BIT" | "8BITMIME")) => {}
+            (b"BODY", Some("BINARYMIME")) => self.binary = true,
             (b"BODY", _) => {
-                return Err(Reply::new(501, "5.5.4", "BODY is 7BIT or 8BITMIME").by("RFC 6152 §2"));
+                let text = "BODY is 7BIT, 8BITMIME or BINARYMIME";
+                return Err(Reply::new(501, "5.5.4", text).by("RFC 3030 §3"));
             }
             (b"SMTPUTF8", None) => self.utf8 = true,
             // RFC 4954 §5: who submitted it first; nobody here believes it.
@@ -177,6 +196,22 @@ impl Parameters {
             (keyword, _) => return Err(unknown_parameter(keyword)),
         }
         Ok(())
+    }
+}
+
+/// RFC 3030 §2.
+pub(super) fn bdat(cursor: &mut Cursor) -> Result<Command, Reply> {
+    // Careful: nobody knows what follows where the number cannot be read.
+    let wrong = || Reply::new(501, "5.5.4", "Syntax: BDAT octets [LAST]; good-bye").and_close();
+    cursor.spaces();
+    let digits = cursor.run1(|octet| octet.is_ascii_digit()).ok_or_else(wrong)?;
+    let octets = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    cursor.spaces();
+    let last = cursor.literal("LAST").is_some();
+    cursor.spaces();
+    match octets {
+        Some(octets) if cursor.at_end() => Ok(Command::Bdat(octets, last)),
+        _ => Err(wrong()),
     }
 }
 
@@ -251,12 +286,15 @@ pub(super) fn auth(cursor: &mut Cursor) -> Result<Command, Reply> {
     }
 }
 
-/// One or more words that must be there.
-pub(super) fn words(cursor: &mut Cursor, example: &str) -> Result<String, Reply> {
+/// RFC 6531 §3.7.4.2: what is asked for, and whether SMTPUTF8 stands behind it.
+pub(super) fn question(cursor: &mut Cursor, example: &str) -> Result<(String, bool), Reply> {
     let words = rest(cursor);
-    match words.is_empty() {
-        true => Err(Reply::new(501, "5.5.4", format!("Syntax: {example}"))),
-        false => Ok(words),
+    match words.rsplit_once(' ') {
+        _ if words.is_empty() => Err(Reply::new(501, "5.5.4", format!("Syntax: {example}"))),
+        Some((who, last)) if last.eq_ignore_ascii_case("SMTPUTF8") => {
+            Ok((who.trim_end().to_owned(), true))
+        }
+        _ => Ok((words, false)),
     }
 }
 
@@ -298,14 +336,22 @@ mod tests {
                 "MAIL FROM:<a@b> SIZE=12 body=8bitmime SMTPUTF8 AUTH=<>",
                 Command::Mail(
                     Some(to("a", "b")),
-                    Parameters { size: Some(12), eight_bit: true, utf8: true },
+                    Parameters { size: Some(12), binary: false, utf8: true },
                 ),
             ),
             ("RCPT TO:<Postmaster>", Command::Rcpt(to("Postmaster", ""))),
             ("DATA ", Command::Data),
+            ("bdat 86 last", Command::Bdat(86, true)),
+            ("BDAT 0", Command::Bdat(0, false)),
+            (
+                "MAIL FROM:<> BODY=BINARYMIME",
+                Command::Mail(None, Parameters { binary: true, ..plain.clone() }),
+            ),
             ("NOOP a b", Command::Noop),
             ("HELP", Command::Help(String::new())),
-            ("VRFY luis", Command::Vrfy("luis".into())),
+            ("VRFY luis", Command::Vrfy("luis".into(), false)),
+            ("VRFY <josé@b> smtputf8", Command::Vrfy("<josé@b>".into(), true)),
+            ("EXPN smtputf8", Command::Expn("smtputf8".into(), false)),
             ("AUTH plain", Command::Auth("plain".into(), None)),
             ("AUTH PLAIN =", Command::Auth("PLAIN".into(), Some("=".into()))),
             ("TURN", Command::Obsolete),
@@ -324,6 +370,7 @@ mod tests {
             ("MAIL\0 FROM:<a@b>", (500, "5.5.2")),
             ("EHLO", (501, "5.5.4")),
             ("EHLO a b", (501, "5.5.4")),
+            ("EHLO peña.test", (501, "5.5.4")),
             ("DATA now", (501, "5.5.4")),
             ("QUIT now", (501, "5.5.4")),
             ("MAIL <a@b>", (501, "5.5.4")),
@@ -334,7 +381,11 @@ mod tests {
             ("MAIL FROM:<a@b> SIZE=x", (501, "5.5.4")),
             ("MAIL FROM:<a@b> SIZE", (501, "5.5.4")),
             ("MAIL FROM:<a@b> SIZE=1 SIZE=1", (501, "5.5.4")),
-            ("MAIL FROM:<a@b> BODY=BINARYMIME", (501, "5.5.4")),
+            ("MAIL FROM:<a@b> BODY=9BIT", (501, "5.5.4")),
+            ("BDAT", (501, "5.5.4")),
+            ("BDAT x", (501, "5.5.4")),
+            ("BDAT 3 FIRST", (501, "5.5.4")),
+            ("BDAT 99999999999999999999", (501, "5.5.4")),
             ("MAIL FROM:<a@b> FROB=1", (555, "5.5.4")),
             ("MAIL FROM:<a@b>SIZE=1", (553, "5.1.7")),
             ("RCPT TO:<>", (553, "5.1.3")),
@@ -364,6 +415,8 @@ mod tests {
     #[test]
     fn passwords_are_not_shown() {
         assert!(!shown(b"auth plain AGFuYQ==", true).contains("AGFu"));
+        assert_eq!(shown(b"AUTH AGFuYQ==", true), "AUTH (8 characters)");
+        assert_eq!(shown(b"AUTH CRAM-MD5", true), "AUTH CRAM-MD5");
         for line in [
             "ATUH PLAIN AGFu",
             "AUTHPLAIN AGFu",

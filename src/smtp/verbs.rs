@@ -36,9 +36,16 @@ pub const VERBS: &[Verb] = &[
         parse: |cursor| client(cursor).map(Command::Helo),
     },
     Verb {
+        name: "LHLO",
+        section: "RFC 2033 §4.1",
+        syntax: "your.host.name",
+        meaning: "the EHLO of LMTP, where each recipient gets a reply after the text",
+        parse: |cursor| client(cursor).map(Command::Lhlo),
+    },
+    Verb {
         name: "MAIL",
         section: "RFC 5321 §4.1.1.2",
-        syntax: "FROM:<ana@example.org> [SIZE=octets] [BODY=8BITMIME] [SMTPUTF8]",
+        syntax: "FROM:<ana@example.org> [SIZE=octets] [BODY=8BITMIME|BINARYMIME] [SMTPUTF8]",
         meaning: "begin a letter: the reverse-path, where reports go; <> for nobody",
         parse: mail,
     },
@@ -57,6 +64,13 @@ pub const VERBS: &[Verb] = &[
         parse: |_| Ok(Command::Data),
     },
     Verb {
+        name: "BDAT",
+        section: "RFC 3030 §2",
+        syntax: "octets [LAST]",
+        meaning: "then exactly so many octets of the letter; LAST with the last of them",
+        parse: bdat,
+    },
+    Verb {
         name: "RSET",
         section: "RFC 5321 §4.1.1.5",
         syntax: "",
@@ -66,16 +80,16 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "VRFY",
         section: "RFC 5321 §4.1.1.6",
-        syntax: "luis",
+        syntax: "luis [SMTPUTF8]",
         meaning: "ask whether there is such a user",
-        parse: |cursor| words(cursor, "VRFY luis").map(Command::Vrfy),
+        parse: |cursor| question(cursor, "VRFY luis").map(|(who, utf8)| Command::Vrfy(who, utf8)),
     },
     Verb {
         name: "EXPN",
         section: "RFC 5321 §4.1.1.7",
-        syntax: "list",
+        syntax: "list [SMTPUTF8]",
         meaning: "ask who is behind an alias",
-        parse: |cursor| words(cursor, "EXPN list").map(Command::Expn),
+        parse: |cursor| question(cursor, "EXPN list").map(|(who, utf8)| Command::Expn(who, utf8)),
     },
     Verb {
         name: "HELP",

@@ -1,6 +1,7 @@
 //! The envelope: MAIL (RFC 5321 §4.1.1.2), RCPT (§4.1.1.3), RSET (§4.1.1.5).
 
 use super::session::{Client, Envelope, Smtpd, State};
+use crate::auth::User;
 use crate::conf::Role;
 use crate::deliver::{Failure, Recipient, room};
 use crate::limits;
@@ -29,10 +30,17 @@ impl Smtpd<'_> {
         }
         if let State::Ready(client) = state {
             let client = Client { name: std::mem::take(&mut client.name), ..client.clone() };
-            let id = format!("{}-{}", self.id, self.letters + 1);
+            self.transactions += 1;
+            let id = format!("{}-{}", self.id, self.transactions);
             let recipients = Vec::new();
-            let envelope =
-                Envelope { id, reverse_path, parameters, recipients, asked: 0, accepted: 0 };
+            let envelope = Envelope {
+                id,
+                reverse_path,
+                parameters,
+                recipients,
+                asked: 0,
+                accepted: Vec::new(),
+            };
             *state = State::Letter(client, envelope);
         }
         Ok(Reply::new(250, "2.1.0", "Sender ok"))
@@ -41,7 +49,7 @@ impl Smtpd<'_> {
     /// RFC 5321 §4.1.1.3.
     pub(super) fn rcpt(&mut self, path: Mailbox, envelope: &mut Envelope) -> Result<Reply, Reply> {
         envelope.asked += 1;
-        if envelope.accepted >= limits::RECIPIENTS {
+        if envelope.accepted.len() >= limits::RECIPIENTS {
             let text = format!("{} recipients are enough for one letter", limits::RECIPIENTS);
             return Err(Reply::new(452, "4.5.3", text).by("RFC 5321 §4.5.3.1.10"));
         }
@@ -54,20 +62,13 @@ impl Smtpd<'_> {
         }
         let place = self.at_our_domain(&path);
         let users = route::resolve(&self.site, &self.live.auth, &self.live.route, &place)
-            .map_err(|refusal| self.refusal(refusal, &path))?;
+            .map_err(|refusal| self.refusal(refusal, &path, envelope.parameters.utf8))?;
         for user in &users {
             room(user, envelope.parameters.size.unwrap_or(0)).map_err(no_room)?;
         }
-        for user in users {
-            let known = envelope.recipients.iter().any(|other| other.user.name == user.name);
-            if !known {
-                let domain = self.our_domain(&place);
-                let address = Mailbox { local_part: user.name.clone(), domain };
-                let forward_path = path.clone();
-                envelope.recipients.push(Recipient { forward_path, user, address });
-            }
-        }
-        envelope.accepted += 1;
+        let domain = self.our_domain(&place);
+        let meant = users.into_iter().map(|user| envelope.place(&path, user, &domain)).collect();
+        envelope.accepted.push(meant);
         Ok(Reply::new(250, "2.1.5", "Recipient ok"))
     }
 
@@ -91,19 +92,20 @@ impl Smtpd<'_> {
         }
     }
 
-    fn refusal(&self, refusal: Refusal, path: &Mailbox) -> Reply {
+    fn refusal(&self, refusal: Refusal, path: &Mailbox, utf8: bool) -> Reply {
         match refusal {
             Refusal::NoSuchUser => {
                 Reply::new(550, "5.1.1", format!("There is no mailbox <{path}> here"))
+            }
+            Refusal::NotServed(why) => {
+                let text = format!("There is no mailbox <{path}> here");
+                Reply::new(550, "5.1.1", text).by("first_uid").because(why)
             }
             Refusal::NotLocal => {
                 let text = format!("{} is not ours, and we relay for nobody", path.domain);
                 Reply::new(550, "5.7.1", text).by("RFC 5321 §3.6.2")
             }
-            Refusal::Elsewhere(there) => {
-                let text = format!("User not local, please try <{there}>");
-                Reply::new(551, "5.1.6", text).by("RFC 5321 §3.4")
-            }
+            Refusal::Elsewhere(there) => elsewhere(&there, utf8),
             Refusal::Loop => Reply::new(554, "5.4.6", "This alias comes back to itself"),
             Refusal::TooMany => Reply::new(554, "5.4.6", "This alias comes to too many names"),
             Refusal::Unavailable(why) => {
@@ -115,7 +117,7 @@ impl Smtpd<'_> {
 
     /// RFC 5321 §4.1.1.5.
     pub(super) fn rset(&mut self, state: &mut State) -> Reply {
-        if let State::Letter(client, _) = state {
+        if let State::Letter(client, _) | State::Chunks(client, ..) = state {
             *state = State::Ready(client.clone());
         }
         Reply::new(250, "2.0.0", "Forgotten")
@@ -124,6 +126,33 @@ impl Smtpd<'_> {
     /// RFC 5321 appendix F.
     pub(super) fn obsolete(&self) -> Reply {
         Reply::new(502, "5.5.1", "Obsolete: removed from the standard for security; use MAIL")
+    }
+}
+
+impl Envelope {
+    /// The place of a user among the recipients; whoever is named twice has one.
+    fn place(&mut self, path: &Mailbox, user: User, domain: &str) -> usize {
+        let known = self.recipients.iter().position(|other| other.user.name == user.name);
+        known.unwrap_or_else(|| {
+            let address = Mailbox { local_part: user.name.clone(), domain: domain.into() };
+            self.recipients.push(Recipient { forward_path: path.clone(), user, address });
+            self.recipients.len() - 1
+        })
+    }
+}
+
+/// RFC 5321 §3.4; without the address where it is not ASCII and the client takes nothing else
+/// (RFC 6531 §3.7.4.1).
+pub(super) fn elsewhere(there: &Mailbox, utf8: bool) -> Reply {
+    match utf8 || there.is_ascii() {
+        true => {
+            let text = format!("User not local, please try <{there}>");
+            Reply::new(551, "5.1.6", text).in_utf8().by("RFC 5321 §3.4")
+        }
+        false => {
+            let text = "User not local, at an address that is not ASCII";
+            Reply::new(550, "5.6.8", text).by("RFC 6531 §3.7.4.1")
+        }
     }
 }
 

@@ -12,7 +12,8 @@ impl Smtpd<'_> {
     pub(super) fn greeting(&self) -> (Reply, State) {
         match self.site.accept_mail {
             true => {
-                let text = format!("{} ESMTP buzon", self.site.hostname);
+                let protocol = if self.is_lmtp() { "LMTP" } else { "ESMTP" };
+                let text = format!("{} {protocol} buzon", self.site.hostname);
                 (Reply::new(220, "", text), State::Greeted)
             }
             false => (Reply { status: "", ..no_mail(&self.site) }, State::Refusing),
@@ -22,7 +23,15 @@ impl Smtpd<'_> {
     /// RFC 5321 §4.1.1.1: a name for a list of what we can do. It resets like RSET.
     pub(super) fn ehlo(&mut self, name: String, state: &mut State) -> Reply {
         let mut reply = self.hello(&name);
-        for keyword in ["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "HELP"] {
+        for keyword in [
+            "PIPELINING",
+            "8BITMIME",
+            "SMTPUTF8",
+            "ENHANCEDSTATUSCODES",
+            "CHUNKING",
+            "BINARYMIME",
+            "HELP",
+        ] {
             reply = reply.and(keyword);
         }
         reply = reply.and(format!("SIZE {}", self.site.message_size));
@@ -32,7 +41,7 @@ impl Smtpd<'_> {
         if self.conn.can_start_tls() {
             reply = reply.and("STARTTLS");
         }
-        if self.may_log_in() && self.user.is_none() {
+        if self.may_log_in() && self.user.is_none() && !self.is_lmtp() {
             let names = Mechanism::ALL.map(Mechanism::name).join(" ");
             reply = reply.and(format!("AUTH {names}"));
         }

@@ -1,6 +1,6 @@
 //! AUTH: RFC 4954 around the exchanges of RFC 4422.
 
-use super::session::{Smtpd, order};
+use super::session::{Outcome, Smtpd, order};
 use crate::auth::sasl::{self, Mechanism, Step};
 use crate::auth::{self, User};
 use crate::net::{Hangup, Line};
@@ -17,23 +17,24 @@ impl Smtpd<'_> {
     }
 
     /// RFC 4954 §4.
-    pub(super) fn auth(
-        &mut self,
-        name: &str,
-        initial: Option<String>,
-    ) -> Result<Result<Reply, Reply>, Hangup> {
+    pub(super) fn auth(&mut self, name: &str, initial: Option<String>) -> Result<Outcome, Hangup> {
         if self.user.is_some() {
             return Ok(Err(order("You are logged in already").by("RFC 4954 §4")));
         }
         let Some(mechanism) = Mechanism::parse(name) else {
             let names = Mechanism::ALL.map(Mechanism::name).join(" and ");
-            let text =
-                format!("There is no mechanism {}, only {names}", printable(name.as_bytes()));
+            let text = match Mechanism::is_name(name) {
+                true => format!("There is no mechanism {name}, only {names}"),
+                false => format!("Say which mechanism, {names} are known: AUTH PLAIN"),
+            };
             return Ok(Err(Reply::new(504, "5.5.4", text)));
         };
         if !self.may_log_in() {
-            let text = "A password in the clear? STARTTLS first";
-            return Ok(Err(Reply::new(538, "5.7.11", text).by("RFC 4954 §6")));
+            let text = match self.conn.can_start_tls() {
+                true => "No passwords in the clear, STARTTLS first",
+                false => "No passwords in the clear, and this site has no TLS",
+            };
+            return Ok(Err(Reply::new(504, "5.5.4", text)));
         }
         self.exchange(mechanism, initial)
     }
@@ -43,7 +44,7 @@ impl Smtpd<'_> {
         &mut self,
         mechanism: Mechanism,
         initial: Option<String>,
-    ) -> Result<Result<Reply, Reply>, Hangup> {
+    ) -> Result<Outcome, Hangup> {
         let initial = match initial.as_deref() {
             None => None,
             // RFC 4954 §4: an initial response that is empty.
@@ -90,12 +91,7 @@ impl Smtpd<'_> {
         }))
     }
 
-    fn log_in(
-        &mut self,
-        mechanism: Mechanism,
-        name: &str,
-        password: &[u8],
-    ) -> Result<Reply, Reply> {
+    fn log_in(&mut self, mechanism: Mechanism, name: &str, password: &[u8]) -> Outcome {
         let peer = self.conn.peer().map(|peer| peer.ip().to_canonical());
         let shown = printable(name.as_bytes());
         let (id, mechanism) = (&self.id, mechanism.name());
@@ -128,5 +124,5 @@ fn wrong() -> Reply {
 }
 
 fn decode(text: &[u8]) -> Result<Vec<u8>, Reply> {
-    STANDARD.decode(text).map_err(|_| Reply::new(501, "5.5.2", "That is no base64 (RFC 4648 §4)"))
+    STANDARD.decode(text).map_err(|_| Reply::new(501, "5.5.2", "That is no base64"))
 }

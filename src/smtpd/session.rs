@@ -1,6 +1,7 @@
 //! One session: the loop in which lines become commands, commands replies, replies octets; and the
 //! order in which commands may come (RFC 5321 §4.1.4).
 
+use super::data::Chunks;
 use crate::auth;
 use crate::conf::{Role, Site};
 use crate::deliver::Recipient;
@@ -33,6 +34,8 @@ pub(super) enum State {
     Ready(Client),
     /// MAIL was accepted.
     Letter(Client, Envelope),
+    /// RFC 3030 §2: BDAT was accepted, and more will come.
+    Chunks(Client, Envelope, Box<Chunks>),
 }
 
 impl State {
@@ -43,6 +46,7 @@ impl State {
             State::Ready(_) => "ready",
             State::Letter(_, envelope) if envelope.recipients.is_empty() => "mail",
             State::Letter(..) => "rcpt",
+            State::Chunks(..) => "chunks",
         }
     }
 }
@@ -63,9 +67,12 @@ pub(super) struct Envelope {
     pub recipients: Vec<Recipient>,
     /// RCPT commands, refused ones included.
     pub asked: usize,
-    /// RCPT commands that were answered with 250; several may mean one recipient.
-    pub accepted: usize,
+    /// For each RCPT that was answered with 250, who it means; several may mean the same.
+    pub accepted: Vec<Vec<usize>>,
 }
+
+/// A refusal is the `Err`.
+pub(super) type Outcome = Result<Reply, Reply>;
 
 /// A session at work.
 pub(super) struct Smtpd<'a> {
@@ -78,13 +85,19 @@ pub(super) struct Smtpd<'a> {
     /// How lines end; nobody knows before the first command.
     pub discipline: Option<Discipline>,
     pub user: Option<auth::User>,
+    /// AUTH was the last command: a line that is none may be a password.
+    after_auth: bool,
+    /// The reply may wait for those to the commands behind (RFC 2920 §3.2).
+    may_wait: bool,
+    /// Letters delivered, and transactions begun.
     pub letters: usize,
+    pub transactions: usize,
     errors: usize,
 }
 
 /// Serves a session to its end.
 pub fn serve(session: Session, live: &Live) {
-    let Session { site, conn, role, id, transcript } = session;
+    let Session { site, conn, role, id, transcript, .. } = session;
     let mut smtpd = Smtpd {
         site,
         live,
@@ -94,7 +107,10 @@ pub fn serve(session: Session, live: &Live) {
         transcript,
         discipline: None,
         user: None,
+        after_auth: false,
+        may_wait: false,
         letters: 0,
+        transactions: 0,
         errors: 0,
     };
     let end = match smtpd.run() {
@@ -129,7 +145,8 @@ impl Smtpd<'_> {
                 Err(hangup) => return self.last_words(hangup, &state),
             };
             let (rule, outcome) = match self.answer(line, &mut state) {
-                Ok(answer) => answer,
+                Ok((rule, Some(outcome))) => (rule, outcome),
+                Ok((_, None)) => continue,
                 Err(hangup) => return self.last_words(hangup, &state),
             };
             let starts_tls = matches!(&outcome, Ok(reply) if reply.code == 220);
@@ -141,93 +158,116 @@ impl Smtpd<'_> {
             if reply.closes {
                 return Ok(());
             }
+            if !self.may_wait {
+                self.conn.flush()?;
+            }
             if starts_tls {
                 self.start_tls(&mut state)?;
             }
         }
     }
 
-    /// A line, and the rule of the reply to it.
+    /// The rule of the reply to a line, and the reply. There is none where LMTP had nobody to
+    /// answer for (RFC 2033 §4.3).
     fn answer(
         &mut self,
         line: Line,
         state: &mut State,
-    ) -> Result<(&'static str, Result<Reply, Reply>), Hangup> {
+    ) -> Result<(&'static str, Option<Outcome>), Hangup> {
         let Line::Text { octets, crlf } = line else {
+            self.may_wait = false;
             self.transcript.client("(a line that is too long)", state.name());
             let text = format!("The line is longer than {} octets", limits::SMTP_LINE);
-            return Ok(("RFC 5321 §4.5.3.1.4", Err(Reply::new(500, "5.5.2", text))));
+            return Ok(("RFC 5321 §4.5.3.1.4", Some(Err(Reply::new(500, "5.5.2", text)))));
         };
         if let Err(reply) = self.keep_discipline(&octets, crlf) {
             self.transcript.client("(a line that ends in another way)", state.name());
-            return Ok(("RFC 5321 §2.3.8", Err(reply)));
+            return Ok(("RFC 5321 §2.3.8", Some(Err(reply))));
         }
-        let (verb, command) = command::parse(&octets);
+        let (verb, mut command) = command::parse(&octets);
+        self.may_wait = matches!(command, Ok(Command::Mail(..) | Command::Rcpt(_) | Command::Rset));
+        let is_secret = verb.is_none() && self.after_auth;
         if self.transcript.is_on() {
-            self.transcript.client(&command::shown(&octets, command.is_ok()), state.name());
+            let shown = match is_secret {
+                true => format!("({} characters)", octets.len()),
+                false => command::shown(&octets, command.is_ok()),
+            };
+            self.transcript.client(&shown, state.name());
         }
         if let Some(verb) = verb {
+            self.after_auth = verb.name == "AUTH";
             self.fix_discipline(verb, &octets, crlf);
+        }
+        if is_secret {
+            command = Err(command::unsaid());
         }
         let rule = verb.map_or("RFC 5321 §4.2.4", |verb| verb.section);
         let outcome = match command {
             Ok(command) => self.execute(command, state)?,
-            Err(_) if matches!(state, State::Refusing) => Err(no_mail(&self.site)),
-            Err(reply) => Err(reply),
+            Err(_) if matches!(state, State::Refusing) => Some(Err(no_mail(&self.site))),
+            Err(reply) => Some(Err(reply)),
         };
         Ok((rule, outcome))
     }
 
     /// RFC 5321 §4.1.4: which command in which state.
-    fn execute(
-        &mut self,
-        command: Command,
-        state: &mut State,
-    ) -> Result<Result<Reply, Reply>, Hangup> {
-        Ok(match (command, &mut *state) {
+    fn execute(&mut self, command: Command, state: &mut State) -> Result<Option<Outcome>, Hangup> {
+        Ok(Some(match (command, &mut *state) {
             // RFC 5321 §4.1.1.10: at any time.
             (Command::Quit, _) => Ok(self.quit()),
             // RFC 7504 §3
             (_, State::Refusing) => Err(no_mail(&self.site)),
 
-            // RFC 5321 §4.1.1.1, at any time; what was begun is forgotten.
+            // RFC 5321 §4.1.1.1, at any time; what was begun is forgotten. RFC 2033 §4.1.
+            (Command::Lhlo(name), _) if self.is_lmtp() => Ok(self.ehlo(name, state)),
+            (Command::Lhlo(_), _) => Err(other_protocol("This is SMTP, say EHLO")),
+            (Command::Ehlo(_) | Command::Helo(_), _) if self.is_lmtp() => {
+                Err(other_protocol("This is LMTP, say LHLO"))
+            }
             (Command::Ehlo(name), _) => Ok(self.ehlo(name, state)),
             (Command::Helo(name), _) => Ok(self.helo(name, state)),
 
             // RFC 5321 §4.1.4: without a greeting, too.
             (Command::Noop, _) => Ok(Reply::new(250, "2.0.0", "OK")),
             (Command::Help(topic), _) => self.help(&topic),
-            (Command::Vrfy(who), _) => self.vrfy(&who),
-            (Command::Expn(who), _) => self.expn(&who),
+            (Command::Vrfy(who, utf8), _) => self.vrfy(&who, utf8),
+            (Command::Expn(who, utf8), _) => self.expn(&who, utf8),
             (Command::Rset, _) => Ok(self.rset(state)),
 
             // RFC 3207 §4
-            (Command::StartTls, State::Letter(..)) => Err(in_a_letter()),
+            (Command::StartTls, State::Letter(..) | State::Chunks(..)) => Err(in_a_letter()),
             (Command::StartTls, _) => self.ready_for_tls(),
 
             // RFC 4954 §4
-            (Command::Auth(..), State::Letter(..)) => Err(in_a_letter()),
+            (Command::Auth(..), State::Letter(..) | State::Chunks(..)) => Err(in_a_letter()),
             (Command::Auth(..), State::Greeted) => Err(hello_first()),
             (Command::Auth(name, initial), State::Ready(_)) => self.auth(&name, initial)?,
 
             // RFC 5321 §4.1.1.2
             (Command::Mail(..), State::Greeted) => Err(hello_first()),
-            (Command::Mail(..), State::Letter(..)) => Err(in_a_letter()),
+            (Command::Mail(..), State::Letter(..) | State::Chunks(..)) => Err(in_a_letter()),
             (Command::Mail(path, parameters), State::Ready(_)) => {
                 self.mail(path, parameters, state)
             }
 
             // RFC 5321 §4.1.1.3
             (Command::Rcpt(path), State::Letter(_, envelope)) => self.rcpt(path, envelope),
+            (Command::Rcpt(_), State::Chunks(..)) => Err(in_a_letter()),
             (Command::Rcpt(_), _) => Err(order("MAIL comes first: MAIL FROM:<ana@example.org>")),
-
-            // RFC 5321 §4.1.1.4
-            (Command::Data, State::Letter(..)) => self.data(state)?,
-            (Command::Data, _) => Err(order("MAIL and RCPT come first")),
 
             // RFC 5321 appendix F
             (Command::Obsolete, _) => Err(self.obsolete()),
-        })
+
+            // RFC 5321 §4.1.1.4, RFC 3030 §2
+            (Command::Data, State::Letter(..) | State::Chunks(..)) => return self.data(state),
+            (Command::Data, _) => Err(order("MAIL and RCPT come first")),
+            (Command::Bdat(octets, last), _) => return self.bdat(octets, last, state),
+        }))
+    }
+
+    /// RFC 2033: another greeting, and a reply for each recipient after the text.
+    pub(super) fn is_lmtp(&self) -> bool {
+        self.role == Role::Lmtp
     }
 
     /// The next line of a command or of an AUTH exchange.
@@ -247,7 +287,7 @@ impl Smtpd<'_> {
         self.conn.write(&reply.octets())
     }
 
-    /// DESIGN of a session by hand: RFC 5321 §2.3.8 asks for CRLF, people at a terminal send LF.
+    /// RFC 5321 §2.3.8 asks for CRLF, and people at a terminal send LF.
     ///
     /// We differ: LF alone is taken where the first command ended in it, and only there. Mixing is
     /// refused and ends the session, as what follows could be anything.
@@ -305,6 +345,11 @@ pub(super) fn no_mail(site: &Site) -> Reply {
 /// RFC 5321 §4.1.4: out of order.
 pub(super) fn order(text: &'static str) -> Reply {
     Reply::new(503, "5.5.1", text).by("RFC 5321 §4.1.4")
+}
+
+/// RFC 2033 §4.1.
+fn other_protocol(text: &'static str) -> Reply {
+    Reply::new(500, "5.5.1", text).by("RFC 2033 §4.1")
 }
 
 fn hello_first() -> Reply {

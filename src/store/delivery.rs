@@ -1,8 +1,8 @@
 //! A letter comes in, in two steps: everything that can fail for lack of room, then everything
 //! that makes it seen.
 //!
-//! `prepare` writes and syncs a file in `tmp/`; `commit` renames the files of all recipients into
-//! `new/` and syncs the directories. Once `commit` has said yes, the letter outlives a crash.
+//! `prepare` writes and syncs a file in `tmp/`; `show` renames it into `new/`, and `settle` syncs the
+//! directory. Once that has said yes, the letter outlives a crash.
 //! Deliveries need no lock and touch nothing else in the box.
 
 use std::fs::File;
@@ -17,6 +17,8 @@ use crate::sys::dir::Dir;
 /// A letter as it is to be stored: octets with LF line ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Letter<'a> {
+    /// The address it comes from, empty for none: what divides an mbox names it.
+    pub sender: &'a str,
     /// Trace fields to put first.
     pub head: &'a [u8],
     /// The letter as it came.
@@ -39,16 +41,23 @@ pub enum Body<'a> {
     },
 }
 
-/// A letter that lies written and synced in `tmp/`. Dropping it takes it away again.
+/// A letter that lies written and synced in `tmp/`. Unless it is settled, dropping it takes it away.
 ///
 /// It holds no directory open: a thousand recipients must not take a thousand descriptors.
 #[derive(Debug)]
 pub struct Prepared {
     maildir: PathBuf,
-    /// The name in `tmp`; empty once it is there no more.
     tmp_name: String,
     /// The name it will have, and keep.
     new_name: String,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Written,
+    Shown,
+    Settled,
 }
 
 /// Writes a letter into the `tmp/` of a Maildir, which is made if it is missing.
@@ -60,7 +69,8 @@ pub fn prepare(maildir: &Path, letter: &Letter) -> Result<Prepared, Error> {
     let file = tmp.create_file(tmp_name.as_bytes())?;
     let maildir = maildir.to_path_buf();
     // From here on the file is taken away if anything fails.
-    let mut prepared = Prepared { maildir, tmp_name, new_name: String::new() };
+    let mut prepared =
+        Prepared { maildir, tmp_name, new_name: String::new(), state: State::Written };
     let (octets, wire_octets) = write(&file, letter)?;
     file.sync_all()?;
     prepared.new_name = name::with_sizes(&prepared.tmp_name, octets, wire_octets);
@@ -120,36 +130,26 @@ fn write_all(mut file: &File, mut pieces: &mut [IoSlice]) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes prepared letters seen, all of them or none.
-pub fn commit(mut prepared: Vec<Prepared>) -> Result<(), Error> {
-    let made = make_seen(&mut prepared);
-    if made.is_err() {
-        for letter in prepared.iter().filter(|letter| letter.tmp_name.is_empty()) {
-            // Where a reader has moved it to `cur` already, the letter comes twice: never lost.
-            let _ = letter.place(b"new").and_then(|new| new.unlink(letter.new_name.as_bytes()));
-        }
-    }
-    Ok(made?)
-}
-
-/// Careful: first all renames, then all syncs. A sync takes a thousand times longer, and what
-/// fails should fail before anybody has read the letter.
-fn make_seen(prepared: &mut [Prepared]) -> io::Result<()> {
-    for letter in prepared.iter_mut() {
-        let (from, to) = (letter.tmp_name.as_bytes(), letter.new_name.as_bytes());
-        let maildir = Maildir::open(&letter.maildir)?;
-        maildir.sub(b"tmp")?.rename(from, &maildir.sub(b"new")?, to)?;
-        letter.tmp_name.clear();
-    }
-    for (index, letter) in prepared.iter().enumerate() {
-        if !prepared[..index].iter().any(|earlier| earlier.maildir == letter.maildir) {
-            letter.place(b"new")?.sync()?;
-        }
-    }
-    Ok(())
-}
-
 impl Prepared {
+    /// Renames the letter into `new/`, where readers look.
+    pub fn show(&mut self) -> Result<(), Error> {
+        let (from, to) = (self.tmp_name.as_bytes(), self.new_name.as_bytes());
+        let maildir = Maildir::open(&self.maildir)?;
+        maildir.sub(b"tmp")?.rename(from, &maildir.sub(b"new")?, to)?;
+        self.state = State::Shown;
+        Ok(())
+    }
+
+    /// Makes that outlive a crash.
+    ///
+    /// Careful: a sync takes a thousand times longer than a rename, so the letters of all
+    /// recipients are shown before the first is settled.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        self.place(b"new")?.sync()?;
+        self.state = State::Settled;
+        Ok(())
+    }
+
     fn place(&self, name: &[u8]) -> io::Result<Dir> {
         Maildir::open(&self.maildir)?.sub(name)
     }
@@ -157,8 +157,12 @@ impl Prepared {
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        if !self.tmp_name.is_empty() {
-            let _ = self.place(b"tmp").and_then(|tmp| tmp.unlink(self.tmp_name.as_bytes()));
-        }
+        let (place, name) = match self.state {
+            State::Written => (&b"tmp"[..], &self.tmp_name),
+            // Where a reader has moved it to `cur` already, the letter comes twice: never lost.
+            State::Shown => (&b"new"[..], &self.new_name),
+            State::Settled => return,
+        };
+        let _ = self.place(place).and_then(|place| place.unlink(name.as_bytes()));
     }
 }

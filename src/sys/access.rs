@@ -1,9 +1,10 @@
-//! May this process write there? What buzonctl(8) asks before anybody delivers a letter.
+//! May this thread write there? What buzonctl(8) asks before anybody delivers a letter.
 
-use nix::unistd::{AccessFlags, access};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
 use std::path::{Path, PathBuf};
 
-/// Why this process can make no file in a directory, or in one that is still to be made: which
+/// Why this thread can make no file in a directory, or in one that is still to be made: which
 /// directory hinders it, what and the cure.
 pub fn fault(directory: &Path) -> Option<(PathBuf, String)> {
     let mut existing = directory;
@@ -14,7 +15,7 @@ pub fn fault(directory: &Path) -> Option<(PathBuf, String)> {
     let shown = existing.display();
     let why = if !existing.is_dir() {
         format!("'{shown}' is no directory, remove it or name another")
-    } else if let Err(errno) = access(existing, AccessFlags::W_OK | AccessFlags::X_OK) {
+    } else if let Err(errno) = may_write(existing) {
         let what = errno.desc().to_lowercase();
         format!("'{shown}' cannot be written ({what}), give it away with chown")
     } else {
@@ -24,6 +25,12 @@ pub fn fault(directory: &Path) -> Option<(PathBuf, String)> {
         true => Some((existing.into(), why)),
         false => Some((existing.into(), format!("no '{}', as {why}", directory.display()))),
     }
+}
+
+/// Asked for the effective ids, which are those of an account while it is borrowed.
+fn may_write(directory: &Path) -> nix::Result<()> {
+    let mode = AccessFlags::W_OK | AccessFlags::X_OK;
+    faccessat(AT_FDCWD, directory, mode, AtFlags::AT_EACCESS)
 }
 
 #[cfg(test)]

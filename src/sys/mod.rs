@@ -3,14 +3,18 @@
 //! The only place of `unsafe`; what it offers is shaped like our needs, and no libc type leaves.
 
 pub mod access;
+pub mod accounts;
 pub mod cached;
+pub mod capability;
 pub mod certificate;
 pub mod clock;
 pub mod crypt;
 pub mod dir;
 pub mod file;
+pub mod identity;
 pub mod lock;
 pub mod log;
+pub mod notify;
 pub mod poll;
 pub mod process;
 pub mod program;

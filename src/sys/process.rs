@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code)]
 
+use super::{accounts, capability};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::{ForkResult, Gid, Uid, User, fork, initgroups, setgid, setsid, setuid};
-use std::ffi::CString;
+use nix::unistd::{ForkResult, Gid, Uid, User, fork, setgid, setgroups, setsid, setuid};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -16,23 +16,48 @@ pub fn is_root() -> bool {
 }
 
 /// Becomes an account for good: its groups, its gid, its uid. `Ok(false)`: there is none such, or
-/// it is root's.
+/// it is root's. A lender keeps what `identity::borrow` needs, see `become_lender`.
 ///
 /// Careful: before the first thread, as libc asks every thread to follow.
-pub fn become_account(name: &str) -> io::Result<bool> {
-    let Some(user) = User::from_name(name)?.filter(|user| !user.uid.is_root()) else {
+pub fn become_account(name: &str, lender: bool) -> io::Result<bool> {
+    let Some(login) = accounts::find(name)?.filter(|login| login.uid != 0) else {
         return Ok(false);
     };
-    let c_name = CString::new(name).map_err(io::Error::other)?;
-    initgroups(&c_name, user.gid)?;
-    setgid(user.gid)?;
-    setuid(user.uid)?;
+    let groups = accounts::groups(&login)?.into_iter().map(Gid::from_raw).collect::<Vec<_>>();
+    setgroups(&groups)?;
+    setgid(Gid::from_raw(login.gid))?;
+    if lender {
+        capability::keep_over_setuid()?;
+    }
+    setuid(Uid::from_raw(login.uid))?;
+    if lender {
+        become_lender()?;
+    }
     Ok(true)
+}
+
+/// Keeps the two capabilities that lending accounts to threads needs, of those there are and no
+/// others, and joins the group that may read passwords.
+pub fn become_lender() -> io::Result<()> {
+    capability::keep_switching()?;
+    if let Some(shadow) = accounts::shadow_group()?.map(Gid::from_raw) {
+        let mut groups = nix::unistd::getgroups()?;
+        if !groups.contains(&shadow) && capability::may_switch() {
+            groups.push(shadow);
+            setgroups(&groups)?;
+        }
+    }
+    Ok(())
 }
 
 /// The uid and gid of an account.
 pub fn account(name: &str) -> io::Result<Option<(u32, u32)>> {
     Ok(User::from_name(name)?.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
+}
+
+/// The name of whoever started this process.
+pub fn login() -> Option<String> {
+    Some(User::from_uid(Uid::current()).ok()??.name)
 }
 
 /// Gives a path to an account.

@@ -1,7 +1,8 @@
-//! Programs that are started.
+//! Programs that are started, never by a thread that has borrowed an identity.
 
 #![allow(unsafe_code)]
 
+use super::identity;
 use nix::fcntl::{FcntlArg, fcntl};
 use std::io;
 use std::net::TcpListener;
@@ -16,6 +17,7 @@ const FIRST: i32 = 3;
 /// A program to be started with listening sockets, each under its name, as systemd hands them over
 /// (sd_listen_fds(3)). The sockets stay open here until the command is dropped.
 pub fn with_sockets(program: &Path, sockets: &[(TcpListener, &str)]) -> io::Result<Command> {
+    identity::refuse_borrowed("a program")?;
     let mut copies = Vec::new();
     for (socket, _) in sockets {
         // Above the place they shall have, so that no copy is overwritten by another.
@@ -30,9 +32,13 @@ pub fn with_sockets(program: &Path, sockets: &[(TcpListener, &str)]) -> io::Resu
     command.env("LISTEN_FDS", sockets.len().to_string());
     let names: Vec<&str> = sockets.iter().map(|(_, name)| *name).collect();
     command.env("LISTEN_FDNAMES", names.join(":"));
-    // SAFETY: between fork and exec the closure only calls dup2, which is async-signal-safe.
+    // SAFETY: between fork and exec the closure looks at a flag of its thread and calls dup2, which
+    // is async-signal-safe.
     unsafe {
         command.pre_exec(move || {
+            if identity::is_borrowed() {
+                return Err(io::Error::from_raw_os_error(nix::libc::EPERM));
+            }
             for (at, copy) in copies.iter().enumerate() {
                 if nix::libc::dup2(copy.as_raw_fd(), FIRST + at as i32) < 0 {
                     return Err(io::Error::last_os_error());

@@ -103,7 +103,7 @@ impl Site {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}"));
         let log = Log::follow(child.stderr.take().unwrap());
         let roles = match name {
-            "smtpd" => &["smtp", "submission", "submissions"][..],
+            "smtpd" => &["smtp", "submission", "submissions", "lmtp"][..],
             _ => &["pop3", "pop3s"],
         };
         let text = fs::read_to_string(self.path("buzon.conf")).unwrap();
@@ -298,6 +298,10 @@ impl Random {
     pub fn new(stream: u64) -> Random {
         let seed = buzon::sys::clock::micros() ^ (stream << 40);
         println!("seed {seed}");
+        Random(seed)
+    }
+
+    pub fn seeded(seed: u64) -> Random {
         Random(seed)
     }
 

@@ -28,7 +28,7 @@ use tempfile::TempDir;
 
 /// The daemons there are, and what each serves.
 const DAEMONS: [(&str, Option<&str>, &[&str]); 2] = [
-    ("smtpd", option_env!("CARGO_BIN_EXE_smtpd"), &["smtp", "submission", "submissions"]),
+    ("smtpd", option_env!("CARGO_BIN_EXE_smtpd"), &["smtp", "submission", "submissions", "lmtp"]),
     ("pop3d", option_env!("CARGO_BIN_EXE_pop3d"), &["pop3", "pop3s"]),
 ];
 
