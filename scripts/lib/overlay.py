@@ -1,8 +1,8 @@
 """Other people's servers: a package in an overlay of the root, Postfix in one, and small helpers.
 
 A Debian package of a mail server pushes out every other one. So it is installed into an overlay,
-whose lower layer is this machine's root and whose upper one is a temporary directory. The mounts are
-seen in our own mount namespace only (unshare -m), so nobody else meets them.
+whose lower layer is this machine's root and whose upper one is a temporary directory. The mounts
+are in our own namespace only (unshare -m), so nobody else meets them.
 """
 
 import os
@@ -21,6 +21,11 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def wait_port(port, host="127.0.0.1"):
