@@ -70,7 +70,8 @@ def main(base, language, *files):
         names.append(peer.name)
         try:
             for file in files:
-                short = file.resolve().relative_to(DIALOGUES)
+                whole = file.resolve()
+                short = whole.relative_to(DIALOGUES) if DIALOGUES in whole.parents else file
                 site = dialogue.read(file)
                 why = site.never or peer.cannot(site)
                 if why:
