@@ -20,7 +20,7 @@ fn place() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn letter(body: &[u8]) -> Letter<'_> {
-    Letter { head: b"Return-Path: <a@example.test>\n", body: Body::Octets(body) }
+    Letter { sender: "", head: b"Return-Path: <a@example.test>\n", body: Body::Octets(body) }
 }
 
 fn prepare(maildir: &Path, letter: &Letter) -> Result<Prepared, Error> {
@@ -81,8 +81,11 @@ fn a_letter_is_its_owners_alone_and_tells_its_sizes() {
     let (_place, maildir) = place();
     let file = tempfile::tempfile().unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"From: a\n\nin a file", 0).unwrap();
-    let in_file =
-        Letter { head: b"X: y\n", body: Body::File { file: &file, octets: 18, lines: 2 } };
+    let in_file = Letter {
+        sender: "",
+        head: b"X: y\n",
+        body: Body::File { file: &file, octets: 18, lines: 2 },
+    };
     let two = [letter(b"Subject: x\n\nhello\n"), in_file];
     let prepared = two.iter().map(|letter| prepare(&maildir, letter).unwrap()).collect();
     assert_eq!(names(&maildir, "tmp").len(), 2);

@@ -151,7 +151,8 @@ fn prepare(
         Content::File { file, octets, lines } => store::Body::File { file, octets, lines },
     };
     let _owner = owner(user)?;
-    let letter = store::Letter { head: head.as_bytes(), body };
+    let sender = letter.reverse_path.map_or(String::new(), ToString::to_string);
+    let letter = store::Letter { sender: &sender, head: head.as_bytes(), body };
     store::prepare(&user.mailbox, &letter, deadline).map_err(|error| Failure::of(user, error))
 }
 

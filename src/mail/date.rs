@@ -7,6 +7,12 @@ pub fn date(moment: DateTime<Local>) -> String {
     moment.format("%a, %d %b %Y %H:%M:%S %z").to_string()
 }
 
+/// `Fri Nov 20 23:53:33 2026`, as asctime(3) has it, in the zone of this host: what the dividing
+/// line of an mbox says.
+pub fn asctime(moment: DateTime<Local>) -> String {
+    moment.format("%a %b %e %H:%M:%S %Y").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

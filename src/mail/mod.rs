@@ -11,6 +11,6 @@ mod trace; // RFC 5321 §4.4: what we put first
 
 pub use address::{Fault, Mailbox, domain, forward_path, reverse_path};
 pub use binary::ToText;
-pub use date::date;
+pub use date::{asctime, date};
 pub use header::Filter;
 pub use trace::{Hop, delivered_to, return_path};

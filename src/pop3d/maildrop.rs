@@ -173,12 +173,7 @@ impl Maildrop {
                 _ => {}
             }
         }
-        let removed = self.mailbox.remove(&deleted);
-        if let Err(error) = self.mailbox.mark_seen(&seen) {
-            // What was read twice is no loss: the client is not told.
-            log::warn!("mark_seen={:?}", error.to_string());
-        }
-        removed
+        self.mailbox.update(&deleted, &seen)
     }
 }
 

@@ -17,6 +17,8 @@ use crate::sys::dir::Dir;
 /// A letter as it is to be stored: octets with LF line ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Letter<'a> {
+    /// The address it comes from, empty for none: what divides an mbox names it.
+    pub sender: &'a str,
     /// Trace fields to put first.
     pub head: &'a [u8],
     /// The letter as it came.

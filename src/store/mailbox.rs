@@ -1,23 +1,13 @@
-//! A mailbox opened for reading: its messages by UID, their octets in wire form, their removal.
+//! A mailbox opened for reading, in either format.
 //!
 //! What is open is a view: messages that come later are not in it, and one that another program
-//! took away is found out when it is read. Nothing is changed but by `remove` and `mark_seen`.
+//! took away is found out when it is read. Nothing is changed but by `update`, but that an mbox
+//! notes the numbers of new messages when it is opened.
 
-use std::fs::File;
-use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::files::Files;
-use super::maildir::{Maildir, Places};
-use super::scan::{Entry, Scan};
-use super::uidlist::{self, Draft, Uidlist};
-use super::{Error, Wire, dotlock, name};
+use super::{Error, Wire, mbox, view};
 use crate::conf::Location;
-use crate::limits;
-use crate::sys::lock;
-
-/// The file whose lock makes a reader the only one of its kind.
-const EXCLUSIVE: &[u8] = b"buzon.lock";
 
 /// A message in the view.
 #[derive(Debug)]
@@ -26,178 +16,107 @@ pub struct Message {
     pub uid: u32,
     /// Its octets in wire form.
     pub octets: u64,
-    /// The index of its file.
-    file: u32,
+    /// Where the format finds it.
+    pub(super) place: u32,
     /// A unique-id that it brought from elsewhere.
-    unique_id: Option<Box<str>>,
+    pub(super) unique_id: Option<Box<str>>,
+}
+
+impl Message {
+    pub(super) fn new(uid: u32, octets: u64, place: usize) -> Message {
+        Message { uid, octets, place: place as u32, unique_id: None }
+    }
 }
 
 /// A mailbox, open.
 #[derive(Debug)]
-pub struct Mailbox {
-    maildir: Maildir,
-    places: Places,
-    files: Files,
-    messages: Vec<Message>,
-    uid_validity: u32,
-    next_uid: u32,
-    /// Held until the mailbox is dropped.
-    _lock: Option<File>,
+pub enum Mailbox {
+    /// One file a message.
+    Maildir(view::View),
+    /// One file for all.
+    Mbox(mbox::View),
 }
 
 impl Mailbox {
-    /// Opens a mailbox, which is made if it is missing.
+    /// Opens a Maildir, which is made if it is missing.
     pub fn open(maildir: &Path) -> Result<Mailbox, Error> {
-        Mailbox::view(Maildir::open(maildir)?, None)
+        view::View::open(maildir).map(Mailbox::Maildir)
     }
 
     /// Opens a mailbox for the only one of those who open it so; `Error::Busy` where another was
     /// first. Deliveries and other programs go on.
     pub fn open_exclusive(location: &Location) -> Result<Mailbox, Error> {
-        let Location::Maildir(maildir) = location else {
-            return Err(Error::Unavailable(io::Error::other("mbox: not yet")));
-        };
-        let maildir = Maildir::open(maildir)?;
-        let file = maildir.root.lock_file(EXCLUSIVE)?;
-        match lock::try_exclusive(&file)? {
-            true => Mailbox::view(maildir, Some(file)),
-            false => Err(Error::Busy),
+        match location {
+            Location::Maildir(maildir) => view::View::open_exclusive(maildir).map(Mailbox::Maildir),
+            Location::Mbox { inbox, folders } => {
+                mbox::View::open_exclusive(inbox, folders).map(Mailbox::Mbox)
+            }
         }
-    }
-
-    fn view(maildir: Maildir, lock: Option<File>) -> Result<Mailbox, Error> {
-        let places = Places::open(&maildir)?;
-        maildir.clean_tmp()?;
-        let scan = Scan::run(&maildir, &places)?;
-        let messages = scan.entries().map(|entry| Message::new(&scan, entry)).collect();
-        let Scan { list, files, .. } = scan;
-        Ok(Mailbox {
-            maildir,
-            places,
-            files,
-            messages,
-            uid_validity: list.validity,
-            next_uid: list.next,
-            _lock: lock,
-        })
     }
 
     /// The messages, UIDs rising.
     pub fn messages(&self) -> &[Message] {
-        &self.messages
+        match self {
+            Mailbox::Maildir(view) => view.messages(),
+            Mailbox::Mbox(view) => view.messages(),
+        }
     }
 
     /// What makes a UID unique over the life of the mailbox; 0 while it has no message.
     pub fn uid_validity(&self) -> u32 {
-        self.uid_validity
+        match self {
+            Mailbox::Maildir(view) => view.uid_validity(),
+            Mailbox::Mbox(view) => view.uid_validity(),
+        }
     }
 
     /// The unique-id of a message: eight hexadecimal digits of the UID and eight of the
-    /// UIDVALIDITY, which is Dovecot's default, or what the list says instead.
+    /// UIDVALIDITY, which is Dovecot's default, or what the message brought instead.
     pub fn unique_id(&self, message: &Message) -> String {
         match &message.unique_id {
             Some(given) => given.to_string(),
-            None => format!("{:08x}{:08x}", message.uid, self.uid_validity),
+            None => format!("{:08x}{:08x}", message.uid, self.uid_validity()),
         }
     }
 
     /// Opens the message at an index to be read in wire form.
     pub fn read(&mut self, index: usize) -> Result<Wire, Error> {
-        let Message { file, octets, .. } = self.messages[index];
-        let open = |dir: &_, name: &_| crate::sys::dir::Dir::open_file(dir, name);
-        let file = self.files.at(&self.places, file as usize, open)?;
-        Ok(Wire::new(file, octets))
+        match self {
+            Mailbox::Maildir(view) => view.read(index),
+            Mailbox::Mbox(view) => view.read(index),
+        }
     }
 
-    /// Marks the messages at these indices as seen, which moves new ones to `cur`.
+    /// Marks the messages at these indices as seen.
     pub fn mark_seen(&mut self, indices: &[usize]) -> Result<(), Error> {
-        let mut marked = Ok(());
-        for index in indices {
-            let file = self.messages[*index].file as usize;
-            match self.mark_file_seen(file) {
-                // What went away needs no mark.
-                Err(error) if error.kind() != ErrorKind::NotFound => marked = Err(error.into()),
-                _ => {}
-            }
+        match self {
+            Mailbox::Maildir(view) => view.mark_seen(indices),
+            Mailbox::Mbox(view) => view.update(&[], indices),
         }
-        marked
     }
 
-    fn mark_file_seen(&mut self, file: usize) -> io::Result<()> {
-        let cur = &self.places.cur;
-        let renamed = self.files.at(&self.places, file, |dir, old| {
-            let new = name::with_flag(old, b'S');
-            if let Some(new) = &new {
-                dir.rename(old, cur, new)?;
-            }
-            Ok(new)
-        })?;
-        if let Some(new) = renamed {
-            self.files.renamed(file, &new, false);
-        }
-        Ok(())
-    }
-
-    /// Removes the messages at these indices for good. If some cannot be removed the others are,
-    /// and the error of the last is returned. One that another program took away is no error.
+    /// Removes the messages at these indices for good. One that another program took away is no
+    /// error.
     pub fn remove(&mut self, indices: &[usize]) -> Result<(), Error> {
-        if indices.is_empty() {
-            return Ok(());
-        }
-        let mut failed = None;
-        let mut removed = Vec::new();
-        for index in indices {
-            let Message { uid, file, .. } = self.messages[*index];
-            match self.files.at(&self.places, file as usize, |dir, name| dir.unlink(name)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => failed = Some(error),
-                _ => removed.push((uid, file)),
-            }
-        }
-        self.places.new.sync()?;
-        self.places.cur.sync()?;
-        // The messages are gone whether or not the list can be written: lines without files are
-        // dropped another time.
-        let _ = self.strike_out(removed);
-        match failed {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
+        match self {
+            Mailbox::Maildir(view) => view.remove(indices),
+            Mailbox::Mbox(view) => view.update(indices, &[]),
         }
     }
 
-    /// Takes removed messages out of the list.
-    fn strike_out(&self, mut removed: Vec<(u32, u32)>) -> Result<(), Error> {
-        removed.sort_unstable();
-        let root = &self.maildir.root;
-        let tmp = self.maildir.sub(b"tmp")?;
-        let _lock = dotlock::take(root, uidlist::LOCK, &tmp)?;
-        let mut list = Uidlist::read(root)?;
-        list.distrust(self.uid_validity, self.next_uid);
-        let mut draft = Draft::default();
-        for line in &list.lines {
-            let at = removed.binary_search_by_key(&line.uid, |(uid, _)| *uid).ok();
-            let file = at.map(|at| removed[at].1 as usize);
-            if file.is_none_or(|file| self.files.base(file) != list.name(*line)) {
-                draft.keep(&list, *line, None);
+    /// Removes some messages and marks others as seen; an error is about those to be removed.
+    pub fn update(&mut self, removed: &[usize], seen: &[usize]) -> Result<(), Error> {
+        match self {
+            Mailbox::Maildir(view) => {
+                let done = view.remove(removed);
+                if let Err(error) = view.mark_seen(seen) {
+                    // What is read twice is no loss.
+                    log::warn!("mark_seen={:?}", error.to_string());
+                }
+                done
             }
+            // At one go, since others wait for the lock.
+            Mailbox::Mbox(view) => view.update(removed, seen),
         }
-        Ok(draft.replace(&list, list.valid(), list.next, root)?)
-    }
-}
-
-impl Message {
-    fn new(scan: &Scan, entry: Entry) -> Message {
-        let given = entry.line.and_then(|line| scan.list.value(line, b'P'));
-        let given = match given {
-            // Dovecot's word for the base of the name.
-            Some(b"") => Some(scan.files.base(entry.file)),
-            given => given,
-        };
-        // RFC 1939 §7 says what a unique-id may be; anything else would break the listing.
-        let is_good = |id: &&[u8]| {
-            (1..=limits::UNIQUE_ID).contains(&id.len())
-                && id.iter().all(|c| crate::text::is_vchar(*c))
-        };
-        let given = given.filter(is_good).map(|id| String::from_utf8_lossy(id).into());
-        Message { uid: entry.uid, octets: entry.octets, file: entry.file as u32, unique_id: given }
     }
 }

@@ -1,8 +1,9 @@
-//! Mailboxes on disk: Maildir, shared with Dovecot, mutt and procmail while we are at work.
+//! Mailboxes on disk: Maildir and mbox, shared with Dovecot, mutt and procmail while we are at work.
 //!
-//! Read in this order: `name` (what a file's name tells), `delivery` (a letter comes in),
-//! `maildir` (the directories, and who is in them), `uidlist` and `dotlock` (the numbers that
-//! stay), `mailbox` (a box opened for reading), `wire` (a message with the line ends of the wire).
+//! Read in this order: `mailbox` (a box opened for reading), `wire` (a message with the line ends of
+//! the wire). Maildir: `name` (what a file's name tells), `delivery` (a letter comes in), `maildir`
+//! (the directories, and who is in them), `uidlist` and `dotlock` (the numbers that stay), `view`
+//! (the box opened). Then `mbox`.
 //!
 //! Nothing here knows a protocol or a user: the caller has become the owner of the box.
 
@@ -11,10 +12,12 @@ mod dotlock;
 mod files;
 mod mailbox;
 mod maildir;
+mod mbox;
 mod name;
 mod scan;
 mod stamp;
 mod uidlist;
+mod view;
 mod wire;
 
 pub use delivery::{Body, Letter};
@@ -42,18 +45,18 @@ pub enum Error {
 pub enum Prepared {
     /// Under `tmp/`.
     Maildir(delivery::Prepared),
+    /// At the end of an mbox that is still locked.
+    Mbox(mbox::Prepared),
 }
 
 /// Does all that can fail for lack of room: the letter is written and synced. Locks are waited for
 /// until `deadline`.
-pub fn prepare(
-    location: &Location,
-    letter: &Letter,
-    _deadline: Instant,
-) -> Result<Prepared, Error> {
+pub fn prepare(location: &Location, letter: &Letter, deadline: Instant) -> Result<Prepared, Error> {
     match location {
         Location::Maildir(path) => delivery::prepare(path, letter).map(Prepared::Maildir),
-        Location::Mbox { .. } => Err(Error::Unavailable(io::Error::other("mbox: not yet"))),
+        Location::Mbox { inbox, folders } => {
+            mbox::prepare(inbox, folders, letter, deadline).map(Prepared::Mbox)
+        }
     }
 }
 
@@ -62,6 +65,7 @@ impl Prepared {
     pub fn show(&mut self) -> Result<(), Error> {
         match self {
             Prepared::Maildir(prepared) => prepared.show(),
+            Prepared::Mbox(_) => Ok(()),
         }
     }
 
@@ -69,6 +73,10 @@ impl Prepared {
     pub fn settle(&mut self) -> Result<(), Error> {
         match self {
             Prepared::Maildir(prepared) => prepared.settle(),
+            Prepared::Mbox(prepared) => {
+                prepared.settle();
+                Ok(())
+            }
         }
     }
 }
@@ -77,7 +85,7 @@ impl Prepared {
 pub fn used(location: &Location) -> Result<u64, Error> {
     match location {
         Location::Maildir(path) => maildir::used(path),
-        Location::Mbox { .. } => Err(Error::Unavailable(io::Error::other("mbox: not yet"))),
+        Location::Mbox { inbox, folders } => mbox::used(inbox, folders),
     }
 }
 

@@ -3,7 +3,7 @@
 //! does to dots is its own affair.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 
 /// What is read at once.
 const CHUNK: usize = 64 * 1024;
@@ -45,7 +45,7 @@ pub fn measure(file: &mut File) -> io::Result<Size> {
     }
 }
 
-fn read<'a>(file: &mut File, chunk: &'a mut [u8]) -> io::Result<&'a [u8]> {
+fn read<'a>(file: &mut impl Read, chunk: &'a mut [u8]) -> io::Result<&'a [u8]> {
     loop {
         match file.read(chunk) {
             Ok(got) => return Ok(&chunk[..got]),
@@ -58,25 +58,51 @@ fn read<'a>(file: &mut File, chunk: &'a mut [u8]) -> io::Result<&'a [u8]> {
 /// A message being read in wire form.
 #[derive(Debug)]
 pub struct Wire {
-    file: File,
+    source: Source,
     raw: Vec<u8>,
     wire: Vec<u8>,
     /// The last octet read.
     last: u8,
 }
 
+/// Where its octets are.
+#[derive(Debug)]
+enum Source {
+    File(File),
+    Memory(Cursor<Vec<u8>>),
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Source::File(file) => file.read(buffer),
+            Source::Memory(octets) => octets.read(buffer),
+        }
+    }
+}
+
 impl Wire {
     /// From the beginning of a file of about so many octets.
     pub fn new(file: File, octets: u64) -> Wire {
+        Wire::of(Source::File(file), octets)
+    }
+
+    /// From octets that were read already.
+    pub fn from_memory(octets: Vec<u8>) -> Wire {
+        let length = octets.len() as u64;
+        Wire::of(Source::Memory(Cursor::new(octets)), length)
+    }
+
+    fn of(source: Source, octets: u64) -> Wire {
         // One more, so that a message is read whole at once and the next read finds the end.
         let room = usize::try_from(octets + 1).unwrap_or(CHUNK).min(CHUNK);
-        Wire { file, raw: vec![0; room], wire: Vec::with_capacity(room), last: b'\n' }
+        Wire { source, raw: vec![0; room], wire: Vec::with_capacity(room), last: b'\n' }
     }
 
     /// The next octets; none at the end. Lines, and line ends too, may be cut anywhere.
     pub fn chunk(&mut self) -> io::Result<&[u8]> {
         self.wire.clear();
-        let got = read(&mut self.file, &mut self.raw)?;
+        let got = read(&mut self.source, &mut self.raw)?;
         let mut from = 0;
         for at in memchr::memchr_iter(b'\n', got) {
             let before = if at == 0 { self.last } else { got[at - 1] };

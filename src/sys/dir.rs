@@ -61,6 +61,11 @@ impl Dir {
         self.openat(name, OFlag::O_RDONLY | OFlag::O_DIRECTORY).map(Dir)
     }
 
+    /// The same directory, opened once more.
+    pub fn again(&self) -> io::Result<Dir> {
+        Ok(Dir(self.0.try_clone()?))
+    }
+
     /// Makes a directory, mode 0700.
     pub fn create_dir(&self, name: &[u8]) -> io::Result<()> {
         Ok(mkdirat(&self.0, name, Mode::from_bits_truncate(DIRECTORY_MODE))?)
@@ -86,6 +91,33 @@ impl Dir {
     /// Opens a file that is only there to be locked, making it with mode 0600.
     pub fn lock_file(&self, name: &[u8]) -> io::Result<File> {
         self.open_regular(name, OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NONBLOCK)
+    }
+
+    /// Opens a file of our own for reading and writing: regular, and under this name only.
+    pub fn edit_file(&self, name: &[u8]) -> io::Result<File> {
+        let file = self.open_regular(name, OFlag::O_RDWR | OFlag::O_NONBLOCK)?;
+        let stat = fstat(&file)?;
+        let us = nix::unistd::Uid::effective();
+        if !us.is_root() && stat.st_uid != us.as_raw() {
+            return Err(io::Error::other("belongs to another"));
+        }
+        match stat.st_nlink {
+            0 => Err(io::Error::from(io::ErrorKind::NotFound)),
+            1 => Ok(file),
+            _ => Err(io::Error::other("has several names")),
+        }
+    }
+
+    /// Makes a file for writing, mode 0600, that has no name yet and goes when it is closed.
+    pub fn nameless_file(&self) -> io::Result<File> {
+        self.openat(b".", OFlag::O_RDWR | OFlag::O_TMPFILE).map(File::from)
+    }
+
+    /// Gives a nameless file its name; an error where it is taken.
+    pub fn name_file(&self, file: &File, name: &[u8]) -> io::Result<()> {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let follow = AtFlags::AT_SYMLINK_FOLLOW;
+        Ok(linkat(nix::fcntl::AT_FDCWD, path.as_str(), &self.0, name, follow)?)
     }
 
     /// Renames an entry, perhaps into another directory; what had the new name is replaced.
