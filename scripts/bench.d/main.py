@@ -13,33 +13,22 @@ import sys
 import tempfile
 import time
 
-from measure import LOAD, clear, cpu, load, run, syncs, wait
+from boxes import accounts, mbox
+from measure import LOAD, clear, cpu, hold, load, syncs, wait
+from overlay import run
 from peers import Dovecot, Ours, Postfix, Sink
+from table import ROUNDS, TABLE, judged, row
 
-ROUNDS = 5
 LETTER = 4096
 MESSAGES = 20_000
 SESSIONS = 5_000
-TABLE = []
-
-
-def row(what, ours, other="", ratio="", target=""):
-    TABLE.append((what, ours, other, ratio, target))
-    print("  ".join(filter(None, (what, ours, other, ratio, target))), flush=True)
-
-
-def judged(value, target, at_least=True):
-    met = value >= target if at_least else value <= target
-    return f"{'>=' if at_least else '<='} {target:g}: {'met' if met else 'MISSED'}"
 
 
 def smtp(base):
     peers = {"ours": Ours(base, "smtpd", "smtp"), "loop": Sink(base), "postfix": Postfix(base)}
     try:
         per_sync = {name: count_syncs(peer) for name, peer in peers.items()}
-        row(
-            "syncs per letter, ours / loop / Postfix", *[f"{per_sync[name]:.2f}" for name in peers]
-        )
+        row("syncs per letter, ours / loop / Postfix", *[f"{per_sync[name]:.2f}" for name in peers])
         for connections, letters, of_loop in ((10, 4000, 0.6), (1, 600, 0.8)):
             rate = {name: [] for name in peers}
             whole = {name: [] for name in peers}
@@ -180,19 +169,6 @@ def idle(base):
                 peer.end()
 
 
-def hold(peer, role, sessions, tls):
-    client = subprocess.Popen(
-        [LOAD, "idle", role, peer.address, str(sessions), tls],
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    said = client.stdout.readline()
-    if said.strip() != f"sessions={sessions}":
-        raise SystemExit(f"bench: only {said!r} of {sessions} sessions")
-    return client
-
-
 def kernel_stacks():
     for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("KernelStack:"):
@@ -222,13 +198,14 @@ def main(words):
     base.chmod(0o755)
     machine(base)
     try:
-        for part in (smtp, pop3, idle):
+        for part in (smtp, mbox, pop3, idle, accounts):
             if not words or part.__name__ in words:
                 print(f"-- {part.__name__}", flush=True)
                 part(base)
     finally:
-        subprocess.run(f"umount -R {base}/postfix/root 2>/dev/null", shell=True, check=False)
-        if not os.path.ismount(base / "postfix/root"):
+        for root in base.glob("*/root"):
+            subprocess.run(["umount", "-R", root], check=False, stderr=subprocess.DEVNULL)
+        if not any(map(os.path.ismount, base.glob("*/root"))):
             shutil.rmtree(base, ignore_errors=True)
     print(f"\nrates are medians of {ROUNDS} rounds:")
     width = max(len(entry[0]) for entry in TABLE)
