@@ -1,11 +1,13 @@
 """Other MTAs that hand their local mail to us: by LMTP (RFC 2033), and by running deliver(8)."""
 
+import os
 import re
+import shutil
 import smtplib
 import threading
 
 from boxes import Box, of_format
-from common import ROOT, check, expect, until
+from common import ROOT, check, expect, run, until
 from messages import letter
 from mtas import Exim, Postfix
 
@@ -25,7 +27,11 @@ def mta(kind, site):
 def end():
     for peer in PEERS.values():
         peer.end()
-        peer.unmount()
+        # What it started may still be on its way out, so the mounts are let go lazily.
+        run("umount", "-R", "-l", peer.root)
+        # Careful: under a root that is still mounted lies this machine's /dev.
+        if not os.path.ismount(peer.root):
+            shutil.rmtree(peer.base)
 
 
 def each_mta(way):
