@@ -1,5 +1,6 @@
 """Other MTAs that hand their local mail to us: by LMTP (RFC 2033), and by running deliver(8)."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -32,6 +33,9 @@ def end():
         # Careful: under a root that is still mounted lies this machine's /dev.
         if not os.path.ismount(peer.root):
             shutil.rmtree(peer.base)
+    for place in {peer.base.parent for peer in PEERS.values()}:
+        with contextlib.suppress(OSError):
+            place.rmdir()
 
 
 def each_mta(way):
