@@ -189,6 +189,20 @@ def machine(base):
     )
 
 
+def mounts(base):
+    """Where something is mounted below a directory, however deep."""
+    table = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    return [place for place in (line.split()[4] for line in table) if place.startswith(f"{base}/")]
+
+
+def remove(base):
+    """Careful: an overlay has this machine's /dev below it; what is still mounted stays."""
+    for place in reversed(mounts(base)):
+        subprocess.run(["umount", "-l", place], check=False, stderr=subprocess.DEVNULL)
+    if not mounts(base):
+        shutil.rmtree(base, ignore_errors=True)
+
+
 def main(words):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -203,10 +217,7 @@ def main(words):
                 print(f"-- {part.__name__}", flush=True)
                 part(base)
     finally:
-        for root in base.glob("*/root"):
-            subprocess.run(["umount", "-R", root], check=False, stderr=subprocess.DEVNULL)
-        if not any(map(os.path.ismount, base.glob("*/root"))):
-            shutil.rmtree(base, ignore_errors=True)
+        remove(base)
     print(f"\nrates are medians of {ROUNDS} rounds:")
     width = max(len(entry[0]) for entry in TABLE)
     for what, *figures in TABLE:

@@ -22,6 +22,7 @@ class Mutt:
             "muttrc",
             f"""
             set hostname=interop.example.test folder={site.home} move=no wait_key=no sort=subject
+            set tmpdir={site.home}
             set mail_check=1 timeout=1 mark_old=no delete=yes resolve=no
             """,
         )
