@@ -22,6 +22,20 @@ def load(*words):
     ]
 
 
+def hold(peer, role, sessions, tls, *login):
+    """Opens sessions, and holds them until its input ends."""
+    client = subprocess.Popen(
+        [LOAD, "idle", role, peer.address, str(sessions), tls, *login],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    said = client.stdout.readline()
+    if said.strip() != f"sessions={sessions}":
+        raise SystemExit(f"bench: only {said!r} of {sessions} sessions")
+    return client
+
+
 def processes(root):
     """A process and all below it."""
     children = {}

@@ -20,9 +20,12 @@ BIN = HERE.parent / "target/release"
 class Ours:
     """smtpd or pop3d on a site of scripts/class."""
 
-    def __init__(self, base, name, role):
-        self.site = base / "site"
-        offset = self.furnish() if not self.site.exists() else self.offset
+    offsets = {}
+
+    def __init__(self, base, name, role, site="site", lines=()):
+        """`lines` of the configuration are those that the site is furnished with at first."""
+        self.site = base / site
+        offset = self.offsets.get(self.site) or self.furnish(lines)
         self.port = {"smtp": 2525, "pop3": 2110}[role] + offset
         self.address = f"127.0.0.1:{self.port}"
         self.log = open(base / f"{name}.log", "w")
@@ -33,10 +36,11 @@ class Ours:
         self.maildir = self.site / "mail/alice/Maildir"
         wait_port(self.port)
 
-    def furnish(self):
+    def furnish(self, lines):
         """The ports lie below those that the kernel gives to clients, and are kept."""
-        Ours.offset = random.randrange(8_000, 29_000)
+        offset = self.offsets[self.site] = random.randrange(8_000, 29_000)
         lines = [
+            *lines,
             "max_connections=6000",
             "max_connections_per_address=6000",
             "smtp_timeout=1h",
@@ -46,12 +50,12 @@ class Ours:
             HERE / "class",
             "start",
             self.site,
-            Ours.offset,
+            offset,
             *lines,
             env={**os.environ, "BUZON_BIN": str(BIN)},
         )
         run(HERE / "class", "stop", self.site)
-        return Ours.offset
+        return offset
 
     def drained(self):
         return True
@@ -106,13 +110,14 @@ smtpd_client_event_limit_exceptions = static:all
 maillog_file = /var/log/postfix.log
 """
 
-    def __init__(self, base):
-        super().__init__(base / "postfix")
+    def __init__(self, base, name="postfix", config=CONFIG):
+        super().__init__(base / name)
         self.maildir = self.mail / "alice"
-        self.maildir.mkdir()
+        if config == self.CONFIG:
+            self.maildir.mkdir()
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.configure(self.CONFIG, [(self.port, [])])
+        self.configure(config, [(self.port, [])])
         self.start()
         wait_port(self.port)
         self.pid = int((self.spool / "pid/master.pid").read_text())

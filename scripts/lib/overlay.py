@@ -1,8 +1,8 @@
 """Other people's servers: a package in an overlay of the root, Postfix in one, and small helpers.
 
 A Debian package of a mail server pushes out every other one. So it is installed into an overlay,
-whose lower layer is this machine's root and whose upper one is a temporary directory. The mounts
-are in our own namespace only (unshare -m), so nobody else meets them.
+whose lower layer is this machine's root and whose upper one is a temporary directory. The mounts are
+seen in our own mount namespace only (unshare -m), so nobody else meets them.
 """
 
 import os
