@@ -20,8 +20,12 @@ pub const RECIPIENTS: usize = 1_000;
 pub const HOPS: usize = 100;
 /// A letter up to this size is held in memory while it comes in, beyond it in the spool.
 pub const LETTER_IN_MEMORY: usize = 256 * 1024;
-/// The header section of a letter, beyond which fields are no longer looked at.
+/// The header section of a letter that comes on standard input, looked for its sender.
 pub const HEADER: usize = 1024 * 1024;
+/// RFC 5322 §2.1.1 allows 998 in a line; behind a longer one than this no header is looked for.
+pub const HEADER_LINE: usize = 16 * 1024;
+/// Delivered-To fields of a letter that are looked at for a loop.
+pub const DELIVERIES: usize = 1_000;
 /// Writing one letter to all its local recipients.
 pub const DELIVERY: Duration = Duration::from_secs(60);
 

@@ -200,6 +200,65 @@ fn one_session_on_standard_input() {
 }
 
 #[test]
+fn no_password_is_written_down() {
+    let site = Site::new("failure_delay 1ms\n");
+    // alice's password, as PLAIN and LOGIN send it, typed in all the ways that go wrong.
+    for (name, said) in [
+        (
+            "smtpd",
+            "AUTH PLAIN AGFsaWNlAHNlY3JldA==\nEHLO me\nAUTH AGFsaWNlAHNlY3JldA==\n\
+             AGFsaWNlAHNlY3JldA==\nAUTH PLAIN\nAG!\nAGFsaWNlAHNlY3JldA==\nATUH LOGIN c2VjcmV0\n\
+             AUTH LOGIN\nYWxpY2U=\nZ3Vlc3M=\nc2VjcmV0\nAUTH LOGIN c2VjcmV0 c2VjcmV0\nPASS secret\n\
+             AUTH PLAIN AGFsaWNlAHNlY3JldA==\nQUIT\n",
+        ),
+        (
+            "pop3d",
+            "AUTH AGFsaWNlAHNlY3JldA==\nAGFsaWNlAHNlY3JldA==\nPAS secret\nUSER alice secret\n\
+             AUTH PLAIN\nsecret\nsecret\nUSER alice\nPASS secret\nAUTH AGFsaWNlAHNlY3JldA==\nQUIT\n",
+        ),
+    ] {
+        let mut child =
+            site.command(name).args(["-i", "-t"]).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(said.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let replies = String::from_utf8(output.stdout).unwrap();
+        assert!(replies.contains("235 2.7.0 ") || replies.contains("+OK alice's"), "{replies}");
+        let log = String::from_utf8(output.stderr).unwrap();
+        for secret in ["AGFsaWNlA", "c2VjcmV0", "secret"] {
+            assert!(!log.contains(secret), "{secret}: {log}");
+        }
+    }
+}
+
+#[test]
+fn root_gives_away_no_directory_that_is_in_use() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let site = Site::new("");
+    let run = site.path("run");
+    std::fs::create_dir(&run).unwrap();
+    let owner = || std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&run).unwrap());
+    std::fs::write(run.join("other.pid"), "1\n").unwrap();
+    site.start("smtpd", &[]).log.wait_for("pid_file=", 1);
+    assert_eq!(owner(), 0);
+    std::fs::remove_file(run.join("other.pid")).unwrap();
+    let _smtpd = site.start("smtpd", &[]);
+    assert_ne!(owner(), 0);
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_fault() {
+    let site = Site::new("");
+    for (name, words) in [("smtpd", &["-n", "-v"][..]), ("buzonctl", &["user", "list"])] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = site.command(name).args(words).stdout(writer).output().unwrap();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{name}");
+    }
+}
+
+#[test]
 fn a_port_in_use_is_named_with_the_cure() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

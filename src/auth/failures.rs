@@ -1,11 +1,12 @@
 //! Failed logins by client address: each makes the next pause longer.
 //!
-//! An IPv6 client has a whole /64 to come from, so the /64 is the client. The pause is slept by
+//! What one client is, `conf::client` says. The pause is slept by
 //! the thread of that connection, which `max_connections_per_address` counts all the while.
 
+use crate::conf::client;
 use crate::limits::FAILURES;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,13 +59,6 @@ fn make_room(table: &mut HashMap<IpAddr, (u32, Instant)>, now: Instant) {
     if table.len() >= FAILURES {
         let oldest = table.iter().min_by_key(|(_, (_, at))| *at).map(|(client, _)| *client);
         oldest.and_then(|client| table.remove(&client));
-    }
-}
-
-fn client(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(peer) => Ipv6Addr::from_bits(peer.to_bits() >> 64 << 64).into(),
-        peer => peer,
     }
 }
 

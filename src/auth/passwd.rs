@@ -108,7 +108,9 @@ pub(super) fn parse(text: &str) -> Table {
         let mut fault = |text: String| table.faults.push(Fault { line: at + 1, text });
         let name = line.split(':').next().unwrap_or_default().to_lowercase();
         if let Err(why) = valid_name(&name) {
-            fault(why);
+            // Careful: without a ':' all of the line would be shown, and there is a password in it.
+            let forgotten = || "there is no ':' after the name; write name:password".into();
+            fault(if line.contains(':') { why } else { forgotten() });
             continue;
         }
         if table.by_name.contains_key(&name) {

@@ -23,6 +23,13 @@ impl Mechanism {
         Mechanism::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(name))
     }
 
+    /// Whether a word is the name of a mechanism, ours or another's (RFC 4422 §3.1). One that is not
+    /// may be a password that stands in its place, and is shown to nobody.
+    pub fn is_name(word: &str) -> bool {
+        let is_one = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || b"-_".contains(&c);
+        Mechanism::parse(word).is_some() || (word.len() <= 20 && word.bytes().all(is_one))
+    }
+
     /// As it is announced.
     pub fn name(self) -> &'static str {
         match self {
@@ -183,6 +190,9 @@ mod tests {
     fn secrets_are_not_shown() {
         assert_eq!(Mechanism::parse("plain"), Some(Mechanism::Plain));
         assert_eq!(Mechanism::parse("CRAM-MD5"), None);
+        for (word, expected) in [("CRAM-MD5", true), ("login", true), ("AGFuYQ", false)] {
+            assert_eq!(Mechanism::is_name(word), expected, "{word}");
+        }
         assert!(!format!("{:?}", done("tim", "secret")).contains("secret"));
     }
 }

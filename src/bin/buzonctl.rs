@@ -33,6 +33,7 @@ fn fail<T>(code: u8, why: impl Display) -> Result<T, Failure> {
 }
 
 fn main() -> ExitCode {
+    sys::signal::end_with_the_reader();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, why)) => {

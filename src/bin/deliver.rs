@@ -49,7 +49,7 @@ fn run() -> Result<(), Failure> {
         Ok(_) => return fail(EX_USAGE, format!("one user is enough\n{USAGE}")),
         Err(error) => return fail(EX_USAGE, format!("{error}\n{USAGE}")),
     };
-    logging::start(c"deliver", logging::Target::choose(false), false);
+    logging::start(c"deliver", logging::Target::choose(false, false), false);
     let path = matches.opt_str("f").map(PathBuf::from);
     let path = path.or_else(|| Some(DEFAULT.into()).filter(|path: &PathBuf| path.exists()));
     // The faults name their file and line themselves.

@@ -65,7 +65,13 @@ fn parse(path: &Path, text: &str) -> Result<Site, Error> {
                 directory: if path.exists() { directory } else { words.directory },
                 ..words
             };
-            (key.set)(&mut site, &words).expect("a default is valid");
+            if let Err(fault) = (key.set)(&mut site, &words) {
+                // Of this host's name nobody has made sure yet.
+                let (place, name) = (path.display(), key.name);
+                faults.push(format!(
+                    "{place}: {name}: {fault}; write a line '{name} ...' of its own"
+                ));
+            }
             site.settings.push(Setting { key: key.name, value, line: None });
         }
         for (at, (_, value, line)) in lines.enumerate() {
@@ -223,6 +229,8 @@ mod tests {
             ),
             ("\nvrfy maybe\n", "/nowhere/buzon.conf:2: vrfy: 'maybe' is not 'yes' or 'no'"),
             ("quota\n", "/nowhere/buzon.conf:1: 'quota' has no value; the default is '0'"),
+            ("message_size 0\n", "message_size: '0' is not a size above 0"),
+            ("smtp_timeout 99999d\n", "'99999d' is not a time"),
             ("quota 1\nquota 2\n", "/nowhere/buzon.conf:2: 'quota' is said twice"),
             ("pop3s *:995\n", "/nowhere/buzon.conf:1: 'pop3s' needs a certificate"),
             ("mailbox mh:~/Mail\n", "maildir:~/Maildir"),

@@ -261,14 +261,19 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "max_connections_per_address",
         default: "50",
-        meaning: "connections of each daemon from one address",
+        meaning: "connections of each daemon from one address, or one /64 of IPv6",
         set: |site, words| words.count().map(|value| site.max_connections_per_address = value),
     },
     Key {
         name: "message_size",
         default: "50M",
         meaning: "the largest letter, octets (RFC 1870)",
-        set: |site, words| words.size().map(|value| site.message_size = value),
+        set: |site, words| {
+            // RFC 1870 §3: 0 would promise that there is no limit.
+            site.message_size =
+                words.read(|word| size(word).filter(|n| *n > 0), "a size above 0")?;
+            Ok(())
+        },
     },
     Key {
         name: "quota",

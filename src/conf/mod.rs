@@ -10,7 +10,7 @@ mod values;
 
 pub use file::{Error, Setting, load};
 pub use keys::{KEYS, Key};
-pub use values::{Address, Network, duration};
+pub use values::{Address, Network, client, duration};
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub enum Role {
     Lmtp,
     /// RFC 1939, port 110.
     Pop3,
-    /// RFC 8314 §3.3, port 995: TLS from the first octet.
+    /// RFC 8314 §3.1, port 995: TLS from the first octet.
     Pop3s,
 }
 

@@ -41,6 +41,15 @@ impl Network {
     }
 }
 
+/// What stands for a client where clients are counted: its address, and of an IPv6 address the /64,
+/// as one host may have them all.
+pub fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
+}
+
 /// Where to listen: `*:25` is every address, IPv4 and IPv6.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -85,20 +94,22 @@ impl fmt::Display for Address {
     }
 }
 
-/// `90`, `90s`, `300ms`, `5m`, `2h`, `4d`.
+/// `90`, `90s`, `300ms`, `5m`, `2h`, `4d`; a year at most, so that a clock can be added to it.
 pub fn duration(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits.parse().ok()?;
-    let seconds = match &text[digits.len()..] {
-        "ms" => return Some(Duration::from_millis(number)),
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
+    let millis = match &text[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
-    number.checked_mul(seconds).map(Duration::from_secs)
+    number.checked_mul(millis).map(Duration::from_millis).filter(|time| *time <= LONGEST)
 }
+
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// Octets: `4096`, `50M`, `2G`, powers of 1024.
 pub fn size(text: &str) -> Option<u64> {
@@ -145,12 +156,23 @@ mod tests {
     }
 
     #[test]
+    fn clients() {
+        for (address, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::"),
+        ] {
+            assert_eq!(client(address.parse().unwrap()).to_string(), expected, "{address}");
+        }
+    }
+
+    #[test]
     fn durations_and_sizes() {
         assert_eq!(duration("90"), Some(Duration::from_secs(90)));
         assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
         assert_eq!(duration("4d"), Some(Duration::from_secs(345_600)));
         assert_eq!(duration("20ms"), Some(Duration::from_millis(20)));
-        for wrong in ["", "m", "5x", "-1", "99999999999999999999", "300000000000000000d"] {
+        for wrong in ["", "m", "5x", "-1", "99999999999999999999", "300000000000000000d", "367d"] {
             assert_eq!(duration(wrong), None, "{wrong}");
         }
         assert_eq!(size("4096"), Some(4096));

@@ -106,7 +106,7 @@ fn path(cursor: &mut Cursor) -> Result<Mailbox, Fault> {
     if bracket {
         cursor.literal(">").ok_or(match cursor.peek() {
             None => Fault::Path("the '>' after the address is missing"),
-            Some(_) => Fault::Address("this is no address, see RFC 5321 §4.1.2"),
+            Some(_) => Fault::Address("this is no address, see RFC 5321 section 4.1.2"),
         })?;
     }
     if before - cursor.rest().len() > limits::PATH {
@@ -114,7 +114,7 @@ fn path(cursor: &mut Cursor) -> Result<Mailbox, Fault> {
     }
     match cursor.peek() {
         None | Some(b' ') => Ok(mailbox),
-        Some(_) => Err(Fault::Address("this is no address, see RFC 5321 §4.1.2")),
+        Some(_) => Err(Fault::Address("this is no address, see RFC 5321 section 4.1.2")),
     }
 }
 

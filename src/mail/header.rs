@@ -4,10 +4,9 @@
 //! it replaces (Return-Path, RFC 5321 §4.4) is left out. The body passes untouched; so does
 //! everything once a line is longer than any header line could be.
 
+use crate::limits::{self, DELIVERIES, HEADER_LINE};
+use crate::text::is_vchar;
 use memchr::memchr;
-
-/// RFC 5322 §2.1.1 allows 998; nobody's header field needs more than this.
-const LINE: usize = 16 * 1024;
 
 /// Where in the message the filter stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub struct Filter {
     line: Vec<u8>,
     /// Received fields (RFC 5321 §6.3).
     pub hops: usize,
-    /// The values of Delivered-To fields (RFC 9228 §2), as written.
+    /// The values of Delivered-To fields (RFC 9228 §4), as written.
     pub delivered_to: Vec<String>,
     /// The value of the first Return-Path field, which is left out.
     pub return_path: Option<String>,
@@ -57,7 +56,7 @@ impl Filter {
             let end = memchr(b'\n', input).map_or(input.len(), |at| at + 1);
             self.line.extend_from_slice(&input[..end]);
             input = &input[end..];
-            if self.line.ends_with(b"\n") || self.line.len() > LINE {
+            if self.line.ends_with(b"\n") || self.line.len() > HEADER_LINE {
                 self.judge(output);
             }
         }
@@ -74,16 +73,15 @@ impl Filter {
     fn judge(&mut self, output: &mut Vec<u8>) {
         let line = std::mem::take(&mut self.line);
         let folded = matches!(line[0], b' ' | b'\t') && self.at != At::First;
-        let name = field_name(&line);
-        match name {
+        match field(&line) {
             _ if folded => {}
-            Some(name) if name.eq_ignore_ascii_case(b"Return-Path") => {
+            Some((name, text)) if name.eq_ignore_ascii_case(b"Return-Path") => {
                 self.at = At::Dropping;
-                self.return_path.get_or_insert(value(&line[name.len() + 1..]));
+                self.return_path.get_or_insert(value(text));
             }
-            Some(name) => {
+            Some((name, value)) => {
                 self.at = At::Header;
-                self.note(name, &line[name.len() + 1..]);
+                self.note(name, value);
             }
             None => {
                 if self.at == At::First && line != b"\n" {
@@ -96,7 +94,7 @@ impl Filter {
         if self.at != At::Dropping {
             output.extend_from_slice(&line);
         }
-        if line.len() > LINE && !line.ends_with(b"\n") {
+        if line.len() > HEADER_LINE && !line.ends_with(b"\n") {
             self.at = At::Body;
         }
     }
@@ -104,9 +102,13 @@ impl Filter {
     fn note(&mut self, name: &[u8], text: &[u8]) {
         if name.eq_ignore_ascii_case(b"Received") {
             self.hops += 1;
-        } else if name.eq_ignore_ascii_case(b"Delivered-To") && self.delivered_to.len() < 1_000 {
-            self.delivered_to.push(value(text));
-            self.fresh += usize::from(self.hops == 0);
+        } else if name.eq_ignore_ascii_case(b"Delivered-To") && self.delivered_to.len() < DELIVERIES
+        {
+            // What is longer than any mailbox of ours is none of ours.
+            if text.trim_ascii().len() <= limits::PATH + limits::LOCAL_PART {
+                self.delivered_to.push(value(text));
+                self.fresh += usize::from(self.hops == 0);
+            }
         }
     }
 }
@@ -121,12 +123,13 @@ impl Default for Filter {
     }
 }
 
-/// RFC 5322 §2.2: printable octets up to a colon; blanks before it as of old (§4.5).
-fn field_name(line: &[u8]) -> Option<&[u8]> {
-    let name = &line[..memchr(b':', line)?];
-    let end = name.iter().rposition(|octet| *octet != b' ').map_or(0, |at| at + 1);
-    let valid = end > 0 && name[..end].iter().all(|octet| (33..=126).contains(octet));
-    (valid && end == name.len()).then_some(name)
+/// RFC 5322 §2.2: printable octets up to a colon, blanks before it as of old (§4.5.8); and what
+/// follows the colon.
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = line.split_at(memchr(b':', line)?);
+    let name = name.trim_ascii_end();
+    let valid = !name.is_empty() && name.iter().all(|octet| is_vchar(*octet));
+    valid.then_some((name, &value[1..]))
 }
 
 #[cfg(test)]
@@ -153,6 +156,9 @@ mod tests {
         ("To: a", "To: a", 0, &[]),
         ("To: a\nno field\nReceived: x\n", "To: a\nno field\nReceived: x\n", 0, &[]),
         (" folded first\n", "\n folded first\n", 0, &[]),
+        // Blanks before the colon, as of old.
+        ("Subject : a\nReceived\t: b\n\nc\n", "Subject : a\nReceived\t: b\n\nc\n", 1, &[]),
+        ("Return-Path : <x@y>\nTo: a\n\n", "To: a\n\n", 0, &[]),
     ];
 
     #[test]
@@ -188,8 +194,18 @@ mod tests {
         for _ in 0..100 {
             filter.feed(&[b'x'; 1000], &mut output);
         }
-        assert!(filter.line.len() <= LINE + 1000);
+        assert!(filter.line.len() <= HEADER_LINE + 1000);
         filter.end(&mut output);
         assert_eq!(output.len(), 100_001);
+    }
+
+    #[test]
+    fn values_are_not_gathered_without_end() {
+        let mut filter = Filter::new();
+        let line = format!("Delivered-To: {}\n", "x".repeat(10_000));
+        (0..2_000).for_each(|_| filter.feed(line.as_bytes(), &mut Vec::new()));
+        assert!(filter.delivered_to.is_empty());
+        (0..2_000).for_each(|_| filter.feed(b"Delivered-To: ana@x\n", &mut Vec::new()));
+        assert_eq!(filter.delivered_to.len(), DELIVERIES);
     }
 }

@@ -60,7 +60,7 @@ pub fn return_path(reverse_path: Option<&Mailbox>) -> String {
     }
 }
 
-/// RFC 9228 §2.
+/// RFC 9228 §4.
 pub fn delivered_to(mailbox: &Mailbox) -> String {
     format!("Delivered-To: {mailbox}\n")
 }

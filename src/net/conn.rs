@@ -210,6 +210,7 @@ impl Conn {
         let Some(mut stream) = self.stream.take() else { return };
         stream.close();
         let end = Instant::now() + IDLE;
+        stream.read_until(end);
         let mut rest = [0; 512];
         while Instant::now() < end
             && matches!(poll::readable([stream.fd()], Some(IDLE)), Ok([true]))
@@ -228,6 +229,7 @@ impl Conn {
             self.wait(deadline, stoppable)?;
         }
         let Some(stream) = &mut self.stream else { return Err(Hangup::Lost) };
+        stream.read_until(deadline);
         self.input.copy_within(self.next..self.end, 0);
         (self.next, self.end) = (0, self.end - self.next);
         if self.input.len() < self.end + room {

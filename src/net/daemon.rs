@@ -12,7 +12,7 @@ use super::table::Full;
 use super::tls::{self, Acceptor};
 use super::transcript::Transcript;
 use crate::conf::{self, Address, Role, Site};
-use crate::sys::signal::Signal;
+use crate::sys::signal::{self, Signal};
 use crate::sys::socket::{self, Listener};
 use crate::sys::{clock, file, log as logging, notify, process};
 use getopts::Options;
@@ -90,16 +90,18 @@ fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
     let inetd = socket::spare_the_client();
     let flags = flags(&daemon, args).map_err(|fault| {
         if inetd {
-            logging::start(daemon.name, logging::Target::choose(false), false);
+            logging::start(daemon.name, logging::Target::choose(false, false), false);
         }
         tell(&fault, exit::USAGE)
     })?;
     if !flags.check {
-        let target = logging::Target::choose(flags.foreground);
+        let target =
+            logging::Target::choose(flags.foreground, !flags.foreground && !flags.standard_input);
         logging::start(daemon.name, target, flags.verbose);
     }
     let current = read(flags.file.as_deref()).map_err(|fault| tell(&fault, exit::CONFIG))?;
     if flags.check {
+        signal::end_with_the_reader();
         show(&current.site, flags.verbose);
         return Ok(());
     }

@@ -7,7 +7,7 @@ use super::conn::Conn;
 use super::daemon::{Current, Daemon, Flags, read, serve};
 use super::stream::{Plain, Stream};
 use super::table::{Full, Table};
-use crate::conf::Role;
+use crate::conf::{self, Role};
 use crate::limits;
 use crate::sys::notify::{self, Watchdog};
 use crate::sys::process::{self, Spare};
@@ -106,6 +106,8 @@ impl Server {
                 let quiet = [io::ErrorKind::WouldBlock, io::ErrorKind::ConnectionAborted];
                 if !quiet.contains(&error.kind()) {
                     log::warn!("accept={error}");
+                    // Such as memory that ran out: as above.
+                    std::thread::sleep(Duration::from_millis(100));
                 }
             }
         }
@@ -119,7 +121,7 @@ impl Server {
         let site = &self.current.site;
         let in_all = site.max_connections.min(self.carried);
         let from_address = site.max_connections_per_address;
-        let address = peer.map(|peer| peer.ip().to_canonical());
+        let address = peer.map(|peer| conf::client(peer.ip()));
         let place = match self.table.enter(address, in_all, from_address) {
             Ok(place) => place,
             Err(full) => return self.refuse(role, (plain, peer), full),

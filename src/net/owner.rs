@@ -17,7 +17,10 @@ pub(super) fn become_owner(site: &Site, loopback: bool) -> Result<(), u8> {
     match process::account(&site.mail_owner).map_err(failed)? {
         Some(account @ (1.., _)) => {
             for directory in [&site.run, &site.spool] {
-                if std::fs::create_dir_all(directory).is_ok() {
+                let _ = std::fs::create_dir_all(directory);
+                // Careful: somebody may have written 'spool /tmp'. What is in use is not ours to
+                // give away; buzonctl(8) tells where we may not write.
+                if std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none()) {
                     process::give(directory, account).map_err(failed)?;
                 }
             }

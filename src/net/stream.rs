@@ -1,6 +1,8 @@
 //! The three ways octets travel: a TCP connection, standard input and output, TLS over either.
 
 use super::tls::{self, Acceptor, TlsInfo};
+use crate::limits;
+use crate::sys::poll;
 use crate::sys::socket::Accepted;
 use openssl::ssl::SslStream;
 use std::fs::File;
@@ -8,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Octets as the kernel carries them.
 #[derive(Debug)]
@@ -66,17 +68,20 @@ pub enum Stream {
     /// As they are.
     Plain(Plain),
     /// Boxed, since a session without TLS should not carry its size.
-    Tls(Box<SslStream<Plain>>),
+    Tls(Box<SslStream<Timed>>),
+}
+
+/// What TLS reads from. A record may need many reads, and a client who sends it octet by octet
+/// must not make of each a wait of its own.
+pub struct Timed {
+    plain: Plain,
+    until: Instant,
 }
 
 impl Stream {
     /// The descriptor to wait on.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        match self.plain() {
-            Plain::Tcp(socket) => socket.as_fd(),
-            Plain::Unix(socket) => socket.as_fd(),
-            Plain::Files(input, _) => input.as_fd(),
-        }
+        self.plain().input()
     }
 
     /// Octets that were decrypted already and that no poll(2) would tell of.
@@ -92,9 +97,17 @@ impl Stream {
         let Stream::Plain(plain) = self else {
             return Err(io::Error::other("TLS is on already"));
         };
-        let stream = tls::accept(acceptor, plain)?;
+        let stream =
+            tls::accept(acceptor, Timed { plain, until: Instant::now() + limits::HANDSHAKE })?;
         let info = TlsInfo::of(stream.ssl());
         Ok((Stream::Tls(Box::new(stream)), info))
+    }
+
+    /// Until when what is read next must have come.
+    pub fn read_until(&mut self, until: Instant) {
+        if let Stream::Tls(stream) = self {
+            stream.get_mut().until = until;
+        }
     }
 
     /// How long a read or a write may stall.
@@ -127,8 +140,38 @@ impl Stream {
     fn plain(&self) -> &Plain {
         match self {
             Stream::Plain(plain) => plain,
-            Stream::Tls(stream) => stream.get_ref(),
+            Stream::Tls(stream) => &stream.get_ref().plain,
         }
+    }
+}
+
+impl Plain {
+    fn input(&self) -> BorrowedFd<'_> {
+        match self {
+            Plain::Tcp(socket) => socket.as_fd(),
+            Plain::Unix(socket) => socket.as_fd(),
+            Plain::Files(input, _) => input.as_fd(),
+        }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        match !left.is_zero() && poll::readable([self.plain.input()], Some(left))? == [true] {
+            true => self.plain.read(buffer),
+            false => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.plain.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.plain.flush()
     }
 }
 
@@ -178,5 +221,30 @@ impl Write for Stream {
             Stream::Plain(plain) => plain.flush(),
             Stream::Tls(stream) => stream.flush(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn octet_by_octet_is_no_way_to_stay() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let until = Instant::now() + Duration::from_millis(200);
+        let plain = Plain::Tcp(listener.accept().unwrap().0);
+        let mut timed = Timed { plain, until };
+        let mut octet = [0];
+        let refused = loop {
+            client.write_all(b"x").unwrap();
+            if let Err(error) = timed.read(&mut octet) {
+                break error;
+            }
+            assert!(Instant::now() < until + Duration::from_secs(10), "it is still read");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -3,7 +3,7 @@
 //! The settings are Mozilla's intermediate ones, as the library keeps them. Buffers are given back
 //! between records, so that an idle session stays small.
 
-use super::stream::Plain;
+use super::stream::Timed;
 use crate::conf::{Certificate, Site};
 use openssl::ssl::{
     NameType, SniError, Ssl, SslAcceptor, SslAcceptorBuilder, SslContext, SslFiletype, SslMethod,
@@ -93,7 +93,7 @@ fn names(certificate: &Certificate) -> Result<Vec<String>, String> {
     Ok(names.iter().flatten().filter_map(|name| name.dnsname().map(str::to_owned)).collect())
 }
 
-pub(super) fn accept(acceptor: &Acceptor, plain: Plain) -> io::Result<SslStream<Plain>> {
+pub(super) fn accept(acceptor: &Acceptor, plain: Timed) -> io::Result<SslStream<Timed>> {
     let ssl = Ssl::new(acceptor.0.context())?;
     let mut stream = SslStream::new(ssl, plain)?;
     stream.accept().map_err(io::Error::other)?;

@@ -4,6 +4,7 @@
 //! What a parser leaves over is refused once for all. Keywords may be in any case. Beyond the
 //! RFC, spaces and tabs at the end of a line are dropped, except in a password.
 
+use crate::auth::sasl::Mechanism;
 use crate::text::{Cursor, nearest, printable};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -220,9 +221,9 @@ impl Command {
         match self {
             Command::Pass(_) => "PASS ****".into(),
             Command::Apop(name, _) => format!("APOP {} ****", printable(name.as_bytes())),
-            Command::Auth(mechanism, Some(_)) => {
-                format!("AUTH {} ****", printable(mechanism.as_bytes()))
-            }
+            // A password may stand where the mechanism was forgotten.
+            Command::Auth(mechanism, _) if !Mechanism::is_name(mechanism) => "AUTH ****".into(),
+            Command::Auth(mechanism, Some(_)) => format!("AUTH {mechanism} ****"),
             Command::Response(_) => "****".into(),
             _ => printable(line),
         }
@@ -362,6 +363,7 @@ mod tests {
             ("APOP a c4c9334bac560ecc979e58001b3e22fb", "APOP a ****"),
             ("AUTH PLAIN AGEAYg==", "AUTH PLAIN ****"),
             ("auth plain", "auth plain"),
+            ("AUTH AGEAYg==", "AUTH ****"),
             ("USER alice", "USER alice"),
         ] {
             let command = parse(line.as_bytes()).map(|(command, _)| command);

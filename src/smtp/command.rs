@@ -2,6 +2,7 @@
 
 use super::reply::Reply;
 pub use super::verbs::{VERBS, Verb, find};
+use crate::auth::sasl::Mechanism;
 use crate::mail::{Fault, Mailbox, domain, forward_path, reverse_path};
 use crate::text::{Cursor, is_vchar, nearest, printable};
 
@@ -24,10 +25,10 @@ pub enum Command {
     Bdat(u64, bool),
     /// Forget the letter.
     Rset,
-    /// A user, or part of an address.
-    Vrfy(String),
-    /// An alias.
-    Expn(String),
+    /// A user or an address, and whether the reply may hold UTF-8 (RFC 6531 §3.7.4.2).
+    Vrfy(String, bool),
+    /// An alias, and the same.
+    Expn(String, bool),
     /// About a command, or about all.
     Help(String),
     /// Nothing.
@@ -69,8 +70,8 @@ pub fn parse(line: &[u8]) -> (Option<&'static Verb>, Result<Command, Reply>) {
     (Some(verb), parsed)
 }
 
-/// As a transcript may show it: without the initial response of AUTH, and without what was meant as
-/// a password in a line that is no command.
+/// As a transcript may show it: without the initial response of AUTH, also where the mechanism was
+/// forgotten, and without what was meant as a password in a line that is no command.
 pub fn shown(line: &[u8], is_command: bool) -> String {
     const SECRET: [&str; 5] = ["AUTH", "PASS", "LOGIN", "APOP", "PLAIN"];
     let text = printable(line);
@@ -80,8 +81,14 @@ pub fn shown(line: &[u8], is_command: bool) -> String {
     };
     let mut words = text.split_whitespace();
     match (words.next(), words.next(), words.next()) {
-        (Some(verb), Some(mechanism), Some(response)) if is_command && secret(verb) => {
-            format!("{verb} {mechanism} ({} characters)", response.len())
+        (Some(verb), Some(mechanism), response) if is_command && secret(verb) => {
+            match (Mechanism::is_name(mechanism), response) {
+                (true, None) => text,
+                (true, Some(response)) => {
+                    format!("{verb} {mechanism} ({} characters)", response.len())
+                }
+                (false, _) => format!("{verb} ({} characters)", mechanism.len()),
+            }
         }
         (Some(verb), Some(_), _) if !is_command && text.split_whitespace().take(2).any(secret) => {
             format!("{} ({} characters)", &verb[..verb.floor_char_boundary(8)], text.len())
@@ -92,6 +99,11 @@ pub fn shown(line: &[u8], is_command: bool) -> String {
 
 fn syntax(verb: &Verb) -> Reply {
     Reply::new(501, "5.5.4", format!("Syntax: {} {}", verb.name, verb.syntax).trim_end().to_owned())
+}
+
+/// No command of ours, and perhaps a password: AUTH was said before. It is not said back.
+pub fn unsaid() -> Reply {
+    Reply::new(500, "5.5.2", "That is no command; HELP lists them").by("RFC 5321 §4.2.4")
 }
 
 /// No command of ours: perhaps a slip, perhaps a header field before DATA.
@@ -117,11 +129,12 @@ fn unknown(line: &[u8]) -> Reply {
 
 /// RFC 5321 §4.1.1.1: a domain or an address literal.
 ///
-/// We differ: any printable word is taken, as the name decides nothing here.
+/// We differ: any printable word is taken, as the name decides nothing here; but of ASCII, as
+/// RFC 6531 §3.7.1 wants it.
 pub(super) fn client(cursor: &mut Cursor) -> Result<String, Reply> {
     cursor.spaces();
     let mut strict = *cursor;
-    if let Some(name) = domain(&mut strict).filter(|_| strict.at_end()) {
+    if let Some(name) = domain(&mut strict).filter(|name| name.is_ascii() && strict.at_end()) {
         *cursor = strict;
         return Ok(name);
     }
@@ -273,12 +286,15 @@ pub(super) fn auth(cursor: &mut Cursor) -> Result<Command, Reply> {
     }
 }
 
-/// One or more words that must be there.
-pub(super) fn words(cursor: &mut Cursor, example: &str) -> Result<String, Reply> {
+/// RFC 6531 §3.7.4.2: what is asked for, and whether SMTPUTF8 stands behind it.
+pub(super) fn question(cursor: &mut Cursor, example: &str) -> Result<(String, bool), Reply> {
     let words = rest(cursor);
-    match words.is_empty() {
-        true => Err(Reply::new(501, "5.5.4", format!("Syntax: {example}"))),
-        false => Ok(words),
+    match words.rsplit_once(' ') {
+        _ if words.is_empty() => Err(Reply::new(501, "5.5.4", format!("Syntax: {example}"))),
+        Some((who, last)) if last.eq_ignore_ascii_case("SMTPUTF8") => {
+            Ok((who.trim_end().to_owned(), true))
+        }
+        _ => Ok((words, false)),
     }
 }
 
@@ -333,7 +349,9 @@ mod tests {
             ),
             ("NOOP a b", Command::Noop),
             ("HELP", Command::Help(String::new())),
-            ("VRFY luis", Command::Vrfy("luis".into())),
+            ("VRFY luis", Command::Vrfy("luis".into(), false)),
+            ("VRFY <josé@b> smtputf8", Command::Vrfy("<josé@b>".into(), true)),
+            ("EXPN smtputf8", Command::Expn("smtputf8".into(), false)),
             ("AUTH plain", Command::Auth("plain".into(), None)),
             ("AUTH PLAIN =", Command::Auth("PLAIN".into(), Some("=".into()))),
             ("TURN", Command::Obsolete),
@@ -352,6 +370,7 @@ mod tests {
             ("MAIL\0 FROM:<a@b>", (500, "5.5.2")),
             ("EHLO", (501, "5.5.4")),
             ("EHLO a b", (501, "5.5.4")),
+            ("EHLO peña.test", (501, "5.5.4")),
             ("DATA now", (501, "5.5.4")),
             ("QUIT now", (501, "5.5.4")),
             ("MAIL <a@b>", (501, "5.5.4")),
@@ -396,6 +415,8 @@ mod tests {
     #[test]
     fn passwords_are_not_shown() {
         assert!(!shown(b"auth plain AGFuYQ==", true).contains("AGFu"));
+        assert_eq!(shown(b"AUTH AGFuYQ==", true), "AUTH (8 characters)");
+        assert_eq!(shown(b"AUTH CRAM-MD5", true), "AUTH CRAM-MD5");
         for line in [
             "ATUH PLAIN AGFu",
             "AUTHPLAIN AGFu",

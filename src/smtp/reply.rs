@@ -20,13 +20,15 @@ pub struct Reply {
     pub cause: Option<String>,
     /// Whether we hang up after it.
     pub closes: bool,
+    /// Whether the client takes UTF-8 in it (RFC 6531 §3.7.4); all others are ASCII.
+    pub utf8: bool,
 }
 
 impl Reply {
     /// A reply of one line.
     pub fn new(code: u16, status: &'static str, text: impl Into<Cow<'static, str>>) -> Reply {
         let lines = vec![text.into()];
-        Reply { code, status, lines, rule: None, cause: None, closes: false }
+        Reply { code, status, lines, rule: None, cause: None, closes: false, utf8: false }
     }
 
     /// One more line.
@@ -53,18 +55,31 @@ impl Reply {
         self
     }
 
+    /// With addresses in UTF-8.
+    pub fn in_utf8(mut self) -> Reply {
+        self.utf8 = true;
+        self
+    }
+
+    /// Whether its text is ASCII.
+    pub fn is_ascii(&self) -> bool {
+        self.lines.iter().all(|line| line.is_ascii())
+    }
+
     /// RFC 5321 §4.2.1: 4yz and 5yz.
     pub fn is_negative(&self) -> bool {
         self.code >= 400
     }
 
-    /// The lines without their ends.
+    /// The lines without their ends, in the characters of RFC 5321 §4.2 (`textstring`).
     pub fn shown(&self) -> impl Iterator<Item = String> {
         let last = self.lines.len() - 1;
+        let fits = |c: &char| matches!(c, '\t' | ' '..='~') || (self.utf8 && !c.is_ascii());
         self.lines.iter().enumerate().map(move |(at, text)| {
             let dash = if at < last { '-' } else { ' ' };
             let space = if self.status.is_empty() || text.is_empty() { "" } else { " " };
-            format!("{}{dash}{}{space}{text}", self.code, self.status)
+            let text = text.chars().map(|c| if fits(&c) { c } else { '?' });
+            format!("{}{dash}{}{space}{}", self.code, self.status, text.collect::<String>())
         })
     }
 
@@ -89,6 +104,8 @@ mod tests {
             (Reply::new(250, "2.1.0", "OK"), "250 2.1.0 OK\r\n"),
             (Reply::new(334, "", ""), "334 \r\n"),
             (Reply::new(354, "", "Go on"), "354 Go on\r\n"),
+            (Reply::new(550, "5.1.1", "No é\x1b\r\n here"), "550 5.1.1 No ???? here\r\n"),
+            (Reply::new(250, "2.1.5", "<é@b>").in_utf8(), "250 2.1.5 <é@b>\r\n"),
             (Reply::new(250, "", "a").and("B").and("C 1"), "250-a\r\n250-B\r\n250 C 1\r\n"),
             (Reply::new(214, "2.0.0", "a").and("b"), "214-2.0.0 a\r\n214 2.0.0 b\r\n"),
         ] {

@@ -80,16 +80,16 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "VRFY",
         section: "RFC 5321 §4.1.1.6",
-        syntax: "luis",
+        syntax: "luis [SMTPUTF8]",
         meaning: "ask whether there is such a user",
-        parse: |cursor| words(cursor, "VRFY luis").map(Command::Vrfy),
+        parse: |cursor| question(cursor, "VRFY luis").map(|(who, utf8)| Command::Vrfy(who, utf8)),
     },
     Verb {
         name: "EXPN",
         section: "RFC 5321 §4.1.1.7",
-        syntax: "list",
+        syntax: "list [SMTPUTF8]",
         meaning: "ask who is behind an alias",
-        parse: |cursor| words(cursor, "EXPN list").map(Command::Expn),
+        parse: |cursor| question(cursor, "EXPN list").map(|(who, utf8)| Command::Expn(who, utf8)),
     },
     Verb {
         name: "HELP",

@@ -1,6 +1,8 @@
 //! Questions: VRFY and EXPN (RFC 5321 §3.5, §4.1.1.6, §4.1.1.7), HELP (§4.1.1.8).
 
+use super::envelope::elsewhere;
 use super::session::Smtpd;
+use crate::limits;
 use crate::mail::{Mailbox, forward_path};
 use crate::route::{self, Refusal};
 use crate::smtp::command::{VERBS, find};
@@ -9,32 +11,29 @@ use crate::text::Cursor;
 
 impl Smtpd<'_> {
     /// RFC 5321 §3.5.3: 252 where the site does not tell (§7.3).
-    pub(super) fn vrfy(&self, who: &str) -> Result<Reply, Reply> {
+    pub(super) fn vrfy(&self, who: &str, utf8: bool) -> Result<Reply, Reply> {
         let path = name_or_path(who)?;
         if !self.site.vrfy {
             let text = "We do not tell; send a letter and see";
             return Ok(Reply::new(252, "2.0.0", text).by("RFC 5321 §7.3"));
         }
-        let address = route::verify(&self.site, &self.live.auth, &self.live.route, &path);
-        match address {
-            Ok(address) => Ok(Reply::new(250, "2.1.5", format!("<{address}>"))),
-            Err(refusal) => Err(unknown(refusal, who)),
-        }
+        let address = route::verify(&self.site, &self.live.auth, &self.live.route, &path)
+            .map_err(|refusal| unknown(refusal, who, utf8))?;
+        Ok(told(Reply::new(250, "2.1.5", format!("<{address}>")), utf8))
     }
 
-    /// RFC 5321 §3.5.2: one line a member.
-    pub(super) fn expn(&self, who: &str) -> Result<Reply, Reply> {
+    /// RFC 5321 §3.5.1: one line a member. 252 where the site does not tell (§7.3).
+    pub(super) fn expn(&self, who: &str, utf8: bool) -> Result<Reply, Reply> {
         let path = name_or_path(who)?;
         if !self.site.expn {
-            return Err(
-                Reply::new(502, "5.7.0", "We do not tell who is behind a name").by("RFC 5321 §7.3")
-            );
+            let text = "We do not tell who is behind a name; send a letter and see";
+            return Ok(Reply::new(252, "2.0.0", text).by("RFC 5321 §7.3"));
         }
         let members = route::members(&self.site, &self.live.auth, &self.live.route, &path)
-            .map_err(|refusal| unknown(refusal, who))?;
+            .map_err(|refusal| unknown(refusal, who, utf8))?;
         let mut lines = members.into_iter().map(|member| format!("<{member}>"));
-        let first = lines.next().ok_or_else(|| unknown(Refusal::NoSuchUser, who))?;
-        Ok(lines.fold(Reply::new(250, "2.1.5", first), Reply::and))
+        let first = lines.next().ok_or_else(|| unknown(Refusal::NoSuchUser, who, utf8))?;
+        Ok(told(lines.fold(Reply::new(250, "2.1.5", first), Reply::and), utf8))
     }
 
     /// RFC 5321 §4.1.1.8.
@@ -51,7 +50,8 @@ impl Smtpd<'_> {
             return Err(Reply::new(504, "5.5.4", "There is no such command; HELP lists them"));
         };
         let syntax = format!("{} {}", verb.name, verb.syntax).trim_end().to_owned();
-        Ok(Reply::new(214, "2.0.0", syntax).and(verb.meaning).and(verb.section))
+        let section = verb.section.replace('§', "section ");
+        Ok(Reply::new(214, "2.0.0", syntax).and(verb.meaning).and(section))
     }
 }
 
@@ -63,19 +63,29 @@ fn name_or_path(who: &str) -> Result<Mailbox, Reply> {
     {
         return Ok(path);
     }
-    match who.contains(['@', '<', '>', '"', ' ']) {
+    match who.len() > limits::LOCAL_PART || who.contains(['@', '<', '>', '"', ' ']) {
         true => Err(Reply::new(501, "5.5.4", "One name, or one address")),
         false => Ok(Mailbox { local_part: who.into(), domain: String::new() }),
     }
 }
 
-fn unknown(refusal: Refusal, who: &str) -> Reply {
+/// RFC 6531 §3.7.4.2: an address that is not ASCII only for those who asked for it so.
+fn told(reply: Reply, utf8: bool) -> Reply {
+    match (reply.is_ascii(), utf8) {
+        (true, _) => reply,
+        (false, true) => reply.in_utf8(),
+        (false, false) => {
+            Reply::new(252, "2.6.8", "Its address is not ASCII; ask again with SMTPUTF8 at the end")
+                .by("RFC 6531 §3.7.4.2")
+        }
+    }
+}
+
+fn unknown(refusal: Refusal, who: &str, utf8: bool) -> Reply {
     match refusal {
         Refusal::NotLocal => Reply::new(550, "5.1.2", format!("{who} is not at a domain of ours"))
             .by("RFC 5321 §3.5.1"),
-        Refusal::Elsewhere(there) => {
-            Reply::new(551, "5.1.6", format!("User not local, please try <{there}>"))
-        }
+        Refusal::Elsewhere(there) => elsewhere(&there, utf8),
         Refusal::Unavailable(why) => {
             Reply::new(451, "4.3.0", "We cannot tell now, try again later").because(why)
         }

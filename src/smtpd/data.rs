@@ -21,6 +21,7 @@ impl Smtpd<'_> {
         }
         let go_on = Reply::new(354, "", "Go on, and end with a dot alone on its line");
         self.reply(&go_on, state, "RFC 5321 §4.1.1.4")?;
+        self.conn.flush()?;
         let text = self.text()?;
         // RFC 5321 §4.1.1.4: whatever the reply, the buffers are cleared.
         let State::Letter(client, envelope) = std::mem::replace(state, State::Greeted) else {

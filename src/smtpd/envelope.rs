@@ -62,7 +62,7 @@ impl Smtpd<'_> {
         }
         let place = self.at_our_domain(&path);
         let users = route::resolve(&self.site, &self.live.auth, &self.live.route, &place)
-            .map_err(|refusal| self.refusal(refusal, &path))?;
+            .map_err(|refusal| self.refusal(refusal, &path, envelope.parameters.utf8))?;
         for user in &users {
             room(user, envelope.parameters.size.unwrap_or(0)).map_err(no_room)?;
         }
@@ -92,7 +92,7 @@ impl Smtpd<'_> {
         }
     }
 
-    fn refusal(&self, refusal: Refusal, path: &Mailbox) -> Reply {
+    fn refusal(&self, refusal: Refusal, path: &Mailbox, utf8: bool) -> Reply {
         match refusal {
             Refusal::NoSuchUser => {
                 Reply::new(550, "5.1.1", format!("There is no mailbox <{path}> here"))
@@ -105,10 +105,7 @@ impl Smtpd<'_> {
                 let text = format!("{} is not ours, and we relay for nobody", path.domain);
                 Reply::new(550, "5.7.1", text).by("RFC 5321 §3.6.2")
             }
-            Refusal::Elsewhere(there) => {
-                let text = format!("User not local, please try <{there}>");
-                Reply::new(551, "5.1.6", text).by("RFC 5321 §3.4")
-            }
+            Refusal::Elsewhere(there) => elsewhere(&there, utf8),
             Refusal::Loop => Reply::new(554, "5.4.6", "This alias comes back to itself"),
             Refusal::TooMany => Reply::new(554, "5.4.6", "This alias comes to too many names"),
             Refusal::Unavailable(why) => {
@@ -141,6 +138,21 @@ impl Envelope {
             self.recipients.push(Recipient { forward_path: path.clone(), user, address });
             self.recipients.len() - 1
         })
+    }
+}
+
+/// RFC 5321 §3.4; without the address where it is not ASCII and the client takes nothing else
+/// (RFC 6531 §3.7.4.1).
+pub(super) fn elsewhere(there: &Mailbox, utf8: bool) -> Reply {
+    match utf8 || there.is_ascii() {
+        true => {
+            let text = format!("User not local, please try <{there}>");
+            Reply::new(551, "5.1.6", text).in_utf8().by("RFC 5321 §3.4")
+        }
+        false => {
+            let text = "User not local, at an address that is not ASCII";
+            Reply::new(550, "5.6.8", text).by("RFC 6531 §3.7.4.1")
+        }
     }
 }
 

@@ -23,13 +23,18 @@ impl Smtpd<'_> {
         }
         let Some(mechanism) = Mechanism::parse(name) else {
             let names = Mechanism::ALL.map(Mechanism::name).join(" and ");
-            let text =
-                format!("There is no mechanism {}, only {names}", printable(name.as_bytes()));
+            let text = match Mechanism::is_name(name) {
+                true => format!("There is no mechanism {name}, only {names}"),
+                false => format!("Say which mechanism, {names} are known: AUTH PLAIN"),
+            };
             return Ok(Err(Reply::new(504, "5.5.4", text)));
         };
         if !self.may_log_in() {
-            let text = "A password in the clear? STARTTLS first";
-            return Ok(Err(Reply::new(538, "5.7.11", text).by("RFC 4954 §6")));
+            let text = match self.conn.can_start_tls() {
+                true => "No passwords in the clear, STARTTLS first",
+                false => "No passwords in the clear, and this site has no TLS",
+            };
+            return Ok(Err(Reply::new(504, "5.5.4", text)));
         }
         self.exchange(mechanism, initial)
     }
@@ -119,5 +124,5 @@ fn wrong() -> Reply {
 }
 
 fn decode(text: &[u8]) -> Result<Vec<u8>, Reply> {
-    STANDARD.decode(text).map_err(|_| Reply::new(501, "5.5.2", "That is no base64 (RFC 4648 §4)"))
+    STANDARD.decode(text).map_err(|_| Reply::new(501, "5.5.2", "That is no base64"))
 }

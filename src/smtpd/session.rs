@@ -85,6 +85,10 @@ pub(super) struct Smtpd<'a> {
     /// How lines end; nobody knows before the first command.
     pub discipline: Option<Discipline>,
     pub user: Option<auth::User>,
+    /// AUTH was the last command: a line that is none may be a password.
+    after_auth: bool,
+    /// The reply may wait for those to the commands behind (RFC 2920 §3.2).
+    may_wait: bool,
     /// Letters delivered, and transactions begun.
     pub letters: usize,
     pub transactions: usize,
@@ -103,6 +107,8 @@ pub fn serve(session: Session, live: &Live) {
         transcript,
         discipline: None,
         user: None,
+        after_auth: false,
+        may_wait: false,
         letters: 0,
         transactions: 0,
         errors: 0,
@@ -152,6 +158,9 @@ impl Smtpd<'_> {
             if reply.closes {
                 return Ok(());
             }
+            if !self.may_wait {
+                self.conn.flush()?;
+            }
             if starts_tls {
                 self.start_tls(&mut state)?;
             }
@@ -166,6 +175,7 @@ impl Smtpd<'_> {
         state: &mut State,
     ) -> Result<(&'static str, Option<Outcome>), Hangup> {
         let Line::Text { octets, crlf } = line else {
+            self.may_wait = false;
             self.transcript.client("(a line that is too long)", state.name());
             let text = format!("The line is longer than {} octets", limits::SMTP_LINE);
             return Ok(("RFC 5321 §4.5.3.1.4", Some(Err(Reply::new(500, "5.5.2", text)))));
@@ -174,12 +184,22 @@ impl Smtpd<'_> {
             self.transcript.client("(a line that ends in another way)", state.name());
             return Ok(("RFC 5321 §2.3.8", Some(Err(reply))));
         }
-        let (verb, command) = command::parse(&octets);
+        let (verb, mut command) = command::parse(&octets);
+        self.may_wait = matches!(command, Ok(Command::Mail(..) | Command::Rcpt(_) | Command::Rset));
+        let is_secret = verb.is_none() && self.after_auth;
         if self.transcript.is_on() {
-            self.transcript.client(&command::shown(&octets, command.is_ok()), state.name());
+            let shown = match is_secret {
+                true => format!("({} characters)", octets.len()),
+                false => command::shown(&octets, command.is_ok()),
+            };
+            self.transcript.client(&shown, state.name());
         }
         if let Some(verb) = verb {
+            self.after_auth = verb.name == "AUTH";
             self.fix_discipline(verb, &octets, crlf);
+        }
+        if is_secret {
+            command = Err(command::unsaid());
         }
         let rule = verb.map_or("RFC 5321 §4.2.4", |verb| verb.section);
         let outcome = match command {
@@ -210,8 +230,8 @@ impl Smtpd<'_> {
             // RFC 5321 §4.1.4: without a greeting, too.
             (Command::Noop, _) => Ok(Reply::new(250, "2.0.0", "OK")),
             (Command::Help(topic), _) => self.help(&topic),
-            (Command::Vrfy(who), _) => self.vrfy(&who),
-            (Command::Expn(who), _) => self.expn(&who),
+            (Command::Vrfy(who, utf8), _) => self.vrfy(&who, utf8),
+            (Command::Expn(who, utf8), _) => self.expn(&who, utf8),
             (Command::Rset, _) => Ok(self.rset(state)),
 
             // RFC 3207 §4

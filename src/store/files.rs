@@ -13,6 +13,9 @@ use crate::sys::dir::{Dir, Kind};
 
 /// How often a file that is missing is looked for again.
 pub const LOOKS: u8 = 2;
+/// How often something is tried with a file that is there, under another name each time; or that
+/// is there and cannot be had, as where `cur` was removed.
+const TRIES: u8 = 100;
 
 /// A file with a message.
 #[derive(Clone, Copy, Debug)]
@@ -127,17 +130,17 @@ impl Files {
         index: usize,
         act: impl Fn(&Dir, &[u8]) -> io::Result<T>,
     ) -> io::Result<T> {
-        loop {
+        for _ in 0..TRIES {
             let file = self.found[index];
-            let done = match file.missed {
-                0..LOOKS => act(places.of(file.is_new), self.name(index)),
-                _ => return Err(io::Error::from(ErrorKind::NotFound)),
-            };
-            match done {
+            if file.missed >= LOOKS {
+                break;
+            }
+            match act(places.of(file.is_new), self.name(index)) {
                 Err(error) if error.kind() == ErrorKind::NotFound => self.refresh(places)?,
                 done => return done,
             }
         }
+        Err(io::Error::from(ErrorKind::NotFound))
     }
 
     /// Learns the names that the files have now. One that is missing keeps the name it had.

@@ -27,11 +27,12 @@ pub enum Target {
 static TARGET: OnceLock<Target> = OnceLock::new();
 
 impl Target {
-    /// The place for a program in the foreground or not.
-    pub fn choose(foreground: bool) -> Target {
-        match (is_journal(), foreground) {
-            (true, _) => Target::Journal,
-            (false, true) => Target::Terminal,
+    /// The place for a program in the foreground or not. One that will detach leaves its standard
+    /// error behind.
+    pub fn choose(foreground: bool, detaches: bool) -> Target {
+        match (foreground, !detaches && is_journal()) {
+            (_, true) => Target::Journal,
+            (true, false) => Target::Terminal,
             (false, false) => Target::Syslog,
         }
     }
@@ -45,8 +46,9 @@ fn is_journal() -> bool {
         .is_ok_and(|stderr| stream == format!("{}:{}", stderr.st_dev, stderr.st_ino))
 }
 
-/// Begins logging. A second call changes nothing.
+/// Begins logging, also of panics: standard error may be nowhere. A second call changes nothing.
 pub fn start(program: &'static CStr, target: Target, verbose: bool) {
+    std::panic::set_hook(Box::new(|panic| log::error!("panic={:?}", panic.to_string())));
     let level = if verbose { LevelFilter::Debug } else { LevelFilter::Info };
     let name = program.to_str().unwrap_or("buzon");
     let mut builder = env_logger::Builder::new();

@@ -1,5 +1,5 @@
 //! Signals as sockets that poll(2) can wait for: SIGTERM and SIGINT to stop, SIGHUP to read the
-//! configuration again. SIGPIPE is ignored by Rust's start-up already.
+//! configuration again. SIGPIPE is ignored by Rust's start-up, which is right for a server.
 //!
 //! Signals are never blocked: a program we start would inherit the mask.
 
@@ -8,6 +8,14 @@ use signal_hook::low_level::pipe;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+
+/// For a program that only prints: it ends when its reader has gone, as in `smtpd -nv | head`.
+#[allow(unsafe_code)]
+pub fn end_with_the_reader() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: the default action runs no code of ours.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+}
 
 /// One kind of signal, or two that mean the same.
 pub struct Signal(UnixStream);

@@ -30,7 +30,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// An mbox that is ours alone; dropping it, also while panicking, gives it back.
 #[derive(Debug)]
 pub struct Locked {
-    dotlock: Dotlock,
+    /// `None` where the directory is not ours to write: see `lock`.
+    dotlock: Option<Dotlock>,
     /// Open for reading and writing.
     pub file: File,
     /// The process whose lock file was found and broken: its work may be half done.
@@ -67,9 +68,17 @@ pub fn lock(path: &Path, deadline: Instant, make: bool) -> Result<Option<Locked>
             {
                 continue;
             }
-            match Dotlock::take(&dir, &lock_name)? {
-                Some(dotlock) => return Ok(Some(Locked { dotlock, file, dead })),
-                None => dead = with_mail_group(|| break_stale(&dir, &lock_name))?.or(dead),
+            match Dotlock::take(&dir, &lock_name) {
+                // Careful: a program that the account itself runs may make no file in the mail
+                // group's directory. The kernel's lock is enough then, as Debian's policy has
+                // everybody take that first; who has taken both already is waited for.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    if dir.stat(&lock_name).is_err() {
+                        return Ok(Some(Locked { dotlock: None, file, dead }));
+                    }
+                }
+                Ok(None) => dead = with_mail_group(|| break_stale(&dir, &lock_name))?.or(dead),
+                dotlock => return Ok(Some(Locked { dotlock: dotlock?, file, dead })),
             }
         }
         drop(file);
@@ -166,9 +175,11 @@ impl Drop for Dotlock {
 impl Locked {
     /// To be called now and then in long work.
     pub fn refresh(&mut self) {
-        if self.dotlock.touched.elapsed() > REFRESH {
-            let _ = self.dotlock.file.set_modified(SystemTime::now());
-            self.dotlock.touched = Instant::now();
+        if let Some(dotlock) = &mut self.dotlock
+            && dotlock.touched.elapsed() > REFRESH
+        {
+            let _ = dotlock.file.set_modified(SystemTime::now());
+            dotlock.touched = Instant::now();
         }
     }
 }
