@@ -1,4 +1,5 @@
-//! Every dialogue under tests/dialogues against the real daemons, each on a fresh site.
+//! Every dialogue under tests/dialogues against the real daemons, each on a fresh site; those about
+//! mailboxes once with each format.
 //!
 //! `cargo test --test dialogues smtp/helo` plays those whose name has it. Two are played at a time;
 //! sockets are bound to port 0 and handed to the daemons, so that runs never collide. The language
@@ -11,7 +12,7 @@ mod site;
 
 use buzon::parley::play::Player;
 use buzon::parley::script::{self, Act, Script};
-use site::{Keys, Site};
+use site::{Keys, MBOX, Site};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -31,20 +32,21 @@ fn main() -> ExitCode {
     find(Path::new("tests/dialogues"), &mut files);
     files.retain(|path| wanted(path));
     files.sort();
+    let files: Vec<(PathBuf, &str)> = files.iter().flat_map(|path| plays(path)).collect();
     let keys = Keys::make();
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let screen = Mutex::new(());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some(path) = files.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let played = dialogue(path, &keys);
+                while let Some((path, mailbox)) = files.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let played = dialogue(path, mailbox, &keys);
                     let _turn = screen.lock();
                     match played {
-                        Ok(()) => println!("ok {}", path.display()),
+                        Ok(()) => println!("ok {} {mailbox}", path.display()),
                         Err(failure) => {
                             failed.fetch_add(1, Ordering::SeqCst);
-                            println!("FAIL {failure}");
+                            println!("FAIL {mailbox} {failure}");
                         }
                     }
                 }
@@ -67,7 +69,14 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-fn dialogue(path: &Path, keys: &Keys) -> Result<(), String> {
+/// A dialogue about mailboxes holds for both formats.
+fn plays(path: &Path) -> Vec<(PathBuf, &'static str)> {
+    let both = ["pop3", "suite"].iter().any(|folder| path.parent().unwrap().ends_with(folder));
+    let formats: &[&str] = if both { &["maildir:~/Maildir", MBOX] } else { &["maildir:~/Maildir"] };
+    formats.iter().map(|format| (path.to_owned(), *format)).collect()
+}
+
+fn dialogue(path: &Path, mailbox: &str, keys: &Keys) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let script = script::parse(path, &text).map_err(|faults| faults.join("\n"))?;
     if !matches!(script.steps.first().map(|step| &step.act), Some(Act::Comment)) {
@@ -77,6 +86,7 @@ fn dialogue(path: &Path, keys: &Keys) -> Result<(), String> {
         ));
     }
     let mut sites = vec![Site::new("mail.example.test", "example.test", keys)];
+    sites[0].set("mailbox", mailbox)?;
     let played = play(&script, &mut sites, keys);
     played.map_err(|failure| {
         let logs: Vec<String> = sites.iter().map(Site::log).collect();

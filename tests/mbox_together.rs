@@ -125,15 +125,12 @@ fn mutt(site: &Site, done: &Arc<AtomicBool>) -> Option<thread::JoinHandle<usize>
         return None;
     }
     let (rc, inbox) = (site.path("muttrc"), site.path("mail/alice/inbox"));
-    fs::write(
-        &rc,
-        "set quit=yes move=no mark_old=no sleep_time=0 folder=/nowhere\nunset wait_key\n",
-    )
-    .unwrap();
+    fs::write(&rc, "set quit=yes move=no mark_old=no sleep_time=0 folder=/tmp\nunset wait_key\n")
+        .unwrap();
     let keys = "<tag-pattern>~A<enter><tag-prefix><toggle-new><sync-mailbox><quit>";
     let mutt = format!("mutt -n -F {} -f {} -e 'push {keys}'", rc.display(), inbox.display());
     // mutt wants a terminal.
-    let command = ["5", "script", "-qec", &mutt, "/dev/null"].map(str::to_owned);
+    let command = ["20", "script", "-qec", &mutt, "/dev/null"].map(str::to_owned);
     let done = Arc::clone(done);
     Some(thread::spawn(move || {
         let mut rewrites = 0;

@@ -89,6 +89,9 @@ impl Keys {
     }
 }
 
+/// The other format of mailboxes.
+pub const MBOX: &str = "mbox:~/inbox";
+
 impl Site {
     /// Files with sensible values for a test; `set` lines override them.
     pub fn new(hostname: &str, domain: &str, keys: &Keys) -> Site {
@@ -182,9 +185,13 @@ impl Site {
         Ok(())
     }
 
-    /// A letter into a Maildir, as if it had come; later ones have later names.
+    /// A letter into a mailbox, as if it had come; later ones have later names.
     pub fn mail(&mut self, user: &str, folder: Option<&str>, letter: &Path) -> Result<(), String> {
         let content = fs::read(letter).map_err(|e| format!("{}: {e}", letter.display()))?;
+        if self.settings.iter().any(|(key, value)| key == "mailbox" && value == MBOX) {
+            self.mbox(user, folder, &content);
+            return Ok(());
+        }
         let mut maildir = self.path("mail").join(user).join("Maildir");
         self.make(&maildir);
         if let Some(folder) = folder {
@@ -200,6 +207,18 @@ impl Site {
         fs::write(&path, content).unwrap();
         self.own(&path);
         Ok(())
+    }
+
+    /// The same into an mbox.
+    fn mbox(&mut self, user: &str, folder: Option<&str>, content: &[u8]) {
+        let mut mbox = format!("mail/{user}/inbox");
+        if let Some(folder) = folder {
+            self.make(&self.path(&format!("mail/{user}/mail")));
+            mbox = format!("mail/{user}/mail/{folder}");
+        }
+        let end: &[u8] = if content.ends_with(b"\n") || content.is_empty() { b"" } else { b"\n" };
+        let from = b"From load@example.test  Sat Nov 21 00:46:04 2026\n";
+        self.append(&mbox, &[from, content, end, b"\n"].concat(), false);
     }
 
     /// Where a service is; its daemon is started if it does not run.
