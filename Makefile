@@ -53,6 +53,11 @@ bench: all
 	$(CARGO) build --release --bench load $(FEATURES)
 	scripts/bench
 
+# The dialogues, held with Postfix, sendmail and Dovecot too; as root it installs them.
+compare: all
+	scripts/compare smtp
+	scripts/compare pop3
+
 tools:
 	@command -v $(CARGO) >/dev/null || { \
 		echo "there is no '$(CARGO)': install Rust from https://rustup.rs" >&2; exit 1; }
@@ -110,4 +115,4 @@ uninstall:
 	cd $(LIB) 2>/dev/null && rm -f $(SBIN) $(BIN) $(MTA) $(notdir $(MTA_PAGES)) class || true
 	rmdir $(LIB) $(DOC) 2>/dev/null || true
 
-.PHONY: all run check lint interop bench box tools install install-sendmail uninstall
+.PHONY: all run check lint interop bench box compare tools install install-sendmail uninstall

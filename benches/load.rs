@@ -3,7 +3,8 @@
 //!
 //! `load smtp`, `load pop3`, `load imap` and `load idle` are clients of any server; `load sink` receives the
 //! same octets as an SMTP server and makes the same writes and syncs, and nothing else; `load
-//! maildir` writes a mailbox of varied messages, the same each time. One line of numbers each.
+//! maildir` writes a mailbox of varied messages, the same each time. One line of numbers each. A
+//! `%` in a recipient or a user is a number that counts up, for the many.
 
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
 use std::error::Error;
@@ -23,12 +24,15 @@ type Done<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 const USAGE: &str = "usage: load smtp ADDRESS CONNECTIONS LETTERS OCTETS RECIPIENT
        load sink DIRECTORY
        load pop3 ADDRESS USER PASSWORD ROUNDS
-       load idle smtp|pop3 ADDRESS SESSIONS plain|tls
+       load idle smtp|pop3 ADDRESS SESSIONS plain|tls [USER PASSWORD]
        load imap ADDRESS USER PASSWORD COMMAND ...
        load imap-append ADDRESS USER FOLDER LETTERS OCTETS
        load imap-sessions ADDRESS USER COUNT AT_ONCE
        load imap-idle ADDRESS USER COUNT
        load maildir DIRECTORY COUNT";
+
+/// Recipients that take turns.
+const MANY: usize = 100;
 
 fn main() -> Done {
     // cargo bench adds an argument of its own.
@@ -44,7 +48,10 @@ fn main() -> Done {
             (0..rounds.parse()?).try_for_each(|_| pop3(address, user, password))
         }
         ["idle", protocol, address, sessions, tls] => {
-            idle(protocol == "smtp", address, sessions.parse()?, tls == "tls")
+            idle(protocol == "smtp", address, sessions.parse()?, tls == "tls", None)
+        }
+        ["idle", "pop3", address, sessions, "plain", user, password] => {
+            idle(false, address, sessions.parse()?, false, Some((user, password)))
         }
         ["imap", address, user, password, ref commands @ ..] => {
             imap::commands(address, user, password, commands)
@@ -63,6 +70,10 @@ fn main() -> Done {
         }
         _ => Err(USAGE.into()),
     }
+}
+
+fn counted(name: &str, number: usize) -> String {
+    name.replace('%', &number.to_string())
 }
 
 /// A letter of so many octets in wire form.
@@ -131,12 +142,11 @@ impl<S: Read + Write> Client<S> {
 fn smtp(address: &str, connections: usize, letters: usize, letter: &[u8], to: &str) -> Done {
     let taken = Arc::new(AtomicUsize::new(0));
     let barrier = Arc::new(Barrier::new(connections + 1));
-    let envelope = format!("MAIL FROM:<load@example.test>\r\nRCPT TO:<{to}>\r\nDATA\r\n");
     let text = [letter, b".\r\n"].concat();
     let clients: Vec<_> = (0..connections)
         .map(|_| {
             let (taken, barrier) = (Arc::clone(&taken), Arc::clone(&barrier));
-            let (address, envelope, text) = (address.to_owned(), envelope.clone(), text.clone());
+            let (address, to, text) = (address.to_owned(), to.to_owned(), text.clone());
             thread::spawn(move || -> Done {
                 let ready = Client::connect(&address).and_then(|mut client| {
                     client.reply("220")?;
@@ -145,7 +155,14 @@ fn smtp(address: &str, connections: usize, letters: usize, letter: &[u8], to: &s
                 });
                 barrier.wait();
                 let mut client = ready?;
-                while taken.fetch_add(1, Ordering::Relaxed) < letters {
+                loop {
+                    let number = taken.fetch_add(1, Ordering::Relaxed);
+                    if number >= letters {
+                        break;
+                    }
+                    let to = counted(&to, number % MANY);
+                    let envelope =
+                        format!("MAIL FROM:<load@example.test>\r\nRCPT TO:<{to}>\r\nDATA\r\n");
                     client.send(envelope.as_bytes())?;
                     ["250", "250", "354"].into_iter().try_for_each(|code| client.reply(code))?;
                     client.send(&text)?;
@@ -274,15 +291,25 @@ fn retrieved(client: &mut Client<TcpStream>) -> Done<usize> {
 }
 
 /// Opens sessions, says that it did, and holds them until standard input ends.
-fn idle(smtp: bool, address: &str, sessions: usize, tls: bool) -> Done {
+fn idle(
+    smtp: bool,
+    address: &str,
+    sessions: usize,
+    tls: bool,
+    login: Option<(&str, &str)>,
+) -> Done {
     let mut connector = SslConnector::builder(SslMethod::tls_client())?;
     connector.set_verify(SslVerifyMode::NONE);
     let connector = connector.build();
     let mut plain = Vec::new();
     let mut secure = Vec::new();
-    for _ in 0..sessions {
+    for number in 0..sessions {
         let mut client = Client::connect(address)?;
         greet(&mut client, smtp, true)?;
+        if let Some((user, password)) = login {
+            client.ask(&format!("USER {}\r\n", counted(user, number)), "+OK")?;
+            client.ask(&format!("PASS {password}\r\n"), "+OK")?;
+        }
         if !tls {
             plain.push(client.stream.into_inner());
             continue;

@@ -8,11 +8,14 @@ use std::time::Duration;
 /// RFC 5321 §4.5.3.1.4 asks for 512, extensions add to it, and RFC 4954 §4 asks for 12,288 in the
 /// lines of an AUTH exchange: one number serves them all.
 pub const SMTP_LINE: usize = 12_288;
-/// RFC 5321 §4.5.3.1.1: the local-part of an address.
+/// RFC 5321 §4.5.3.1.1: the local-part that everybody must take, and the longest name of a user of
+/// ours. Other people's may be longer: §4.5.3.1 wants no limit where none is needed, and senders
+/// write the recipient into the reverse-path.
 pub const LOCAL_PART: usize = 64;
 /// RFC 5321 §4.5.3.1.2: a domain name or number.
 pub const DOMAIN: usize = 255;
-/// RFC 5321 §4.5.3.1.3: a reverse-path or forward-path, punctuation included.
+/// RFC 5321 §4.5.3.1.3: a reverse-path or forward-path, punctuation included; it must fit into the
+/// line of a reply (§4.5.3.1.5).
 pub const PATH: usize = 256;
 /// RFC 5321 §4.5.3.1.8 asks for 100; mailing lists come with more.
 pub const RECIPIENTS: usize = 1_000;

@@ -83,7 +83,7 @@ def rounds(peers, work, count=ROUNDS):
 def furnish(base, messages, sessions):
     lines = (f"max_connections={sessions + 100}", f"max_connections_per_address={sessions + 100}")
     peers = {
-        "ours": Ours(base, "imapd", "imap", *lines),
+        "ours": Ours(base, "imapd", "imap", lines=lines),
         "dovecot": Dovecot(base, "imap", sessions + 100),
     }
     ours, theirs = peers["ours"].maildir, peers["dovecot"].maildir

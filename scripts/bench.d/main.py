@@ -14,33 +14,22 @@ import tempfile
 import time
 
 import imap as beside_dovecot
-from measure import LOAD, clear, cpu, load, run, syncs, wait
+from boxes import accounts, mbox
+from measure import LOAD, clear, cpu, hold, load, syncs, wait
+from overlay import run
 from peers import Dovecot, Ours, Postfix, Sink
+from table import ROUNDS, TABLE, judged, row
 
-ROUNDS = 5
 LETTER = 4096
 MESSAGES = 20_000
 SESSIONS = 5_000
-TABLE = []
-
-
-def row(what, ours, other="", ratio="", target=""):
-    TABLE.append((what, ours, other, ratio, target))
-    print("  ".join(filter(None, (what, ours, other, ratio, target))), flush=True)
-
-
-def judged(value, target, at_least=True):
-    met = value >= target if at_least else value <= target
-    return f"{'>=' if at_least else '<='} {target:g}: {'met' if met else 'MISSED'}"
 
 
 def smtp(base):
     peers = {"ours": Ours(base, "smtpd", "smtp"), "loop": Sink(base), "postfix": Postfix(base)}
     try:
         per_sync = {name: count_syncs(peer) for name, peer in peers.items()}
-        row(
-            "syncs per letter, ours / loop / Postfix", *[f"{per_sync[name]:.2f}" for name in peers]
-        )
+        row("syncs per letter, ours / loop / Postfix", *[f"{per_sync[name]:.2f}" for name in peers])
         for connections, letters, of_loop in ((10, 4000, 0.6), (1, 600, 0.8)):
             rate = {name: [] for name in peers}
             whole = {name: [] for name in peers}
@@ -181,19 +170,6 @@ def idle(base):
                 peer.end()
 
 
-def hold(peer, role, sessions, tls):
-    client = subprocess.Popen(
-        [LOAD, "idle", role, peer.address, str(sessions), tls],
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    said = client.stdout.readline()
-    if said.strip() != f"sessions={sessions}":
-        raise SystemExit(f"bench: only {said!r} of {sessions} sessions")
-    return client
-
-
 def kernel_stacks():
     for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("KernelStack:"):
@@ -223,6 +199,20 @@ def machine(base):
     )
 
 
+def mounts(base):
+    """Where something is mounted below a directory, however deep."""
+    table = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    return [place for place in (line.split()[4] for line in table) if place.startswith(f"{base}/")]
+
+
+def remove(base):
+    """Careful: an overlay has this machine's /dev below it; what is still mounted stays."""
+    for place in reversed(mounts(base)):
+        subprocess.run(["umount", "-l", place], check=False, stderr=subprocess.DEVNULL)
+    if not mounts(base):
+        shutil.rmtree(base, ignore_errors=True)
+
+
 def main(words):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -232,14 +222,12 @@ def main(words):
     base.chmod(0o755)
     machine(base)
     try:
-        for part in (smtp, pop3, idle, imap, growth):
-            if part.__name__ in (words or ("smtp", "pop3", "idle", "imap")):
+        for part in (smtp, mbox, pop3, idle, accounts, imap, growth):
+            if part.__name__ in words or not (words or part is growth):
                 print(f"-- {part.__name__}", flush=True)
                 part(base)
     finally:
-        subprocess.run(f"umount -R {base}/postfix/root 2>/dev/null", shell=True, check=False)
-        if not os.path.ismount(base / "postfix/root"):
-            shutil.rmtree(base, ignore_errors=True)
+        remove(base)
     print(f"\nrates are medians of {ROUNDS} rounds:")
     width = max(len(entry[0]) for entry in TABLE)
     for what, *figures in TABLE:

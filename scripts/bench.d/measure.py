@@ -3,19 +3,14 @@
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 
+from overlay import run
+
 LOAD = pathlib.Path(os.environ["LOAD"]).resolve()
 TICK = os.sysconf("SC_CLK_TCK")
-
-
-def run(*words, **more):
-    return subprocess.run(
-        [str(word) for word in words], check=True, text=True, stdout=subprocess.PIPE, **more
-    ).stdout
 
 
 def load(*words):
@@ -25,6 +20,20 @@ def load(*words):
         {name: float(value) for name, value in (word.split("=") for word in line.split())}
         for line in lines
     ]
+
+
+def hold(peer, role, sessions, tls, *login):
+    """Opens sessions, and holds them until its input ends."""
+    client = subprocess.Popen(
+        [LOAD, "idle", role, peer.address, str(sessions), tls, *login],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    said = client.stdout.readline()
+    if said.strip() != f"sessions={sessions}":
+        raise SystemExit(f"bench: only {said!r} of {sessions} sessions")
+    return client
 
 
 def processes(root):
@@ -71,22 +80,6 @@ def syncs(root, work):
         tracer.send_signal(signal.SIGINT)
         tracer.wait()
         return sum("sync" in line and "resumed" not in line for line in out)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_port(port):
-    for _ in range(300):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit(f"bench: nobody listens on port {port}")
 
 
 def wait(truth, what, seconds=120):

@@ -9,7 +9,9 @@ import pathlib
 import random
 import subprocess
 
-from measure import LOAD, free_port, run, wait_port
+import overlay
+from measure import LOAD
+from overlay import free_port, run, wait_port
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 BIN = HERE.parent / "target/release"
@@ -18,9 +20,12 @@ BIN = HERE.parent / "target/release"
 class Ours:
     """A daemon on a site of scripts/class."""
 
-    def __init__(self, base, name, role, *lines):
-        self.site = base / "site"
-        offset = self.furnish(lines) if not self.site.exists() else self.offset
+    offsets = {}
+
+    def __init__(self, base, name, role, site="site", lines=()):
+        """`lines` of the configuration are those that the site is furnished with at first."""
+        self.site = base / site
+        offset = self.offsets.get(self.site) or self.furnish(lines)
         self.port = {"smtp": 2525, "pop3": 2110, "imap": 2143}[role] + offset
         self.address = f"127.0.0.1:{self.port}"
         self.log = open(base / f"{name}.log", "w")
@@ -31,26 +36,26 @@ class Ours:
         self.maildir = self.site / "mail/alice/Maildir"
         wait_port(self.port)
 
-    def furnish(self, more):
+    def furnish(self, lines):
         """The ports lie below those that the kernel gives to clients, and are kept."""
-        Ours.offset = random.randrange(8_000, 29_000)
+        offset = self.offsets[self.site] = random.randrange(8_000, 29_000)
         lines = [
+            *lines,
             "max_connections=6000",
             "max_connections_per_address=6000",
             "smtp_timeout=1h",
             "pop3_timeout=1h",
-            *more,
         ]
         run(
             HERE / "class",
             "start",
             self.site,
-            Ours.offset,
+            offset,
             *lines,
             env={**os.environ, "BUZON_BIN": str(BIN)},
         )
         run(HERE / "class", "stop", self.site)
-        return Ours.offset
+        return offset
 
     def drained(self):
         return True
@@ -87,8 +92,8 @@ class Sink:
         self.process.wait()
 
 
-class Postfix:
-    """Postfix as Debian has it, in an overlay of the root; its queue and mailboxes lie beside ours."""
+class Postfix(overlay.Postfix):
+    """Postfix in its overlay, with one virtual mailbox beside ours."""
 
     CONFIG = """compatibility_level = 3.6
 myhostname = mail.example.test
@@ -105,73 +110,24 @@ smtpd_client_event_limit_exceptions = static:all
 maillog_file = /var/log/postfix.log
 """
 
-    def __init__(self, base):
-        base = base / "postfix"
-        self.root = base / "root"
-        for part in ("upper", "work", "root", "spool", "mail/alice"):
-            (base / part).mkdir(parents=True)
-        run(
-            "mount",
-            "-t",
-            "overlay",
-            "overlay",
-            "-o",
-            f"lowerdir=/,upperdir={base}/upper,workdir={base}/work",
-            self.root,
-        )
-        for mount in ("proc", "sys", "dev"):
-            run("mount", "--rbind", f"/{mount}", self.root / mount)
-        policy = self.root / "usr/sbin/policy-rc.d"
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-        quiet = {
-            "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            "stderr": subprocess.STDOUT,
-        }
-        run(
-            "chroot",
-            self.root,
-            "apt-get",
-            "install",
-            "-y",
-            "-q",
-            "--no-install-recommends",
-            "postfix",
-            **quiet,
-        )
-        etc = self.root / "etc/postfix"
-        (etc / "main.cf").write_text(self.CONFIG)
+    def __init__(self, base, name="postfix", config=CONFIG):
+        super().__init__(base / name)
+        self.maildir = self.mail / "alice"
+        if config == self.CONFIG:
+            self.maildir.mkdir()
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        master = [
-            line for line in (etc / "master.cf").read_text().splitlines() if line[:1] not in "# "
-        ]
-        master = [line.replace(" y ", " n ") for line in master if line]
-        first = next(at for at, line in enumerate(master) if line.startswith("smtp "))
-        master[first] = f"127.0.0.1:{self.port} inet n - n - - smtpd"
-        if not any(line.startswith("postlog") for line in master):
-            master.append("postlog unix-dgram n - n - 1 postlogd")
-        (etc / "master.cf").write_text("\n".join(master) + "\n")
-        # The queue and the mail on the plain file system, not on the overlay.
-        run("cp", "-a", f"{self.root}/var/spool/postfix/.", base / "spool")
-        (self.root / "var/vmail").mkdir()
-        run("mount", "--bind", base / "spool", self.root / "var/spool/postfix")
-        run("mount", "--bind", base / "mail", self.root / "var/vmail")
-        run("chown", "-R", "65534:65534", base / "mail")
-        run("chroot", self.root, "postfix", "start", stderr=subprocess.DEVNULL)
+        self.configure(config, [(self.port, [])])
+        self.start()
         wait_port(self.port)
-        self.spool = base / "spool"
         self.pid = int((self.spool / "pid/master.pid").read_text())
-        self.maildir = base / "mail/alice"
 
     def drained(self):
         queues = ("maildrop", "incoming", "active", "deferred")
         return not any(files for queue in queues for _, _, files in os.walk(self.spool / queue))
 
     def end(self):
-        subprocess.run(
-            ["chroot", self.root, "postfix", "stop"], check=False, stderr=subprocess.DEVNULL
-        )
+        self.stop()
 
 
 class Dovecot:

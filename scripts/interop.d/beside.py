@@ -10,57 +10,75 @@ import subprocess
 import tempfile
 import threading
 
-from messages import HEAD
+from messages import letter
 from common import ROOT, Wrong, check, expect, free, run, same, until
+
+
+class Mutt:
+    """mutt on a mailbox, in a terminal that nobody looks at."""
+
+    def __init__(self, site, path):
+        rc = site.config(
+            "muttrc",
+            f"""
+            set hostname=interop.example.test folder={site.home} move=no wait_key=no sort=subject
+            set tmpdir={site.home}
+            set mail_check=1 timeout=1 mark_old=no delete=yes resolve=no
+            """,
+        )
+        rc.chmod(0o644)
+        self.tmux = ["tmux", "-S", site.place / "tmux", "-f", "/dev/null"]
+        settings = ["env", f"HOME={site.home}", "TERM=screen", "LC_ALL=C.UTF-8"]
+        mutt = site.as_owner(*settings, "mutt", "-n", "-F", rc, "-f", path)
+        run(*self.tmux, "new-session", "-d", "-x", "120", "-y", "50", *mutt)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        run(*self.tmux, "kill-server", ok=(0, 1))
+
+    def screen(self):
+        return run(*self.tmux, "capture-pane", "-p").decode(errors="replace")
+
+    def shows(self, *texts):
+        until(
+            lambda: all(text in self.screen() for text in texts),
+            lambda: f"mutt shows {texts[-1]}: {self.screen().strip()}",
+        )
+
+    def keys(self, *keys):
+        run(*self.tmux, "send-keys", *keys)
+
+    def keys_until(self, truth, *keys):
+        """Again and again: when a letter comes, mutt forgets what was typed and not yet read."""
+
+        def typed():
+            self.keys(*keys)
+            return truth()
+
+        until(typed, lambda: f"mutt does {keys}: {self.screen().strip()}", pause=0.5)
 
 
 @check
 def mutt_reads_while_mail_comes(site):
     site.empty("bob")
     for number in range(3):
-        site.send("bob", HEAD.format(name=f"early-{number}").encode() + b"\r\nbody\r\n")
-    socket_file = site.place / "tmux"
-    tmux = ["tmux", "-S", socket_file, "-f", "/dev/null"]
-    rc = site.config(
-        "muttrc",
-        f"""
-        set hostname=interop.example.test folder={site.home} move=no wait_key=no sort=date
-        set mail_check=1 timeout=1 mark_old=no
-        """,
-    )
-    rc.chmod(0o644)
-    mutt = site.as_owner(
-        "env",
-        f"HOME={site.home}",
-        "TERM=screen",
-        "LC_ALL=C.UTF-8",
-        "mutt",
-        "-n",
-        "-F",
-        rc,
-        "-f",
-        site.maildir("bob"),
-    )
-    run(*tmux, "new-session", "-d", "-x", "120", "-y", "50", *mutt)
-    try:
-        screen = lambda: run(*tmux, "capture-pane", "-p").decode(errors="replace")
-        until(lambda: "early-2" in screen(), "mutt shows the box")
+        site.send("bob", letter(f"early-{number}"))
+    with Mutt(site, site.maildir("bob")) as mutt:
+        mutt.shows("early-2")
         for number in range(20):
-            site.send(
-                "bob", HEAD.format(name=f"late-{number}").encode() + b"\r\nThe body of it.\r\n"
-            )
-        until(lambda: all(f"late-{n}" in screen() for n in range(20)), "mutt shows what came in")
-        run(*tmux, "send-keys", "*", "Enter")
-        until(lambda: "The body of it." in screen(), "mutt shows the message")
-        run(*tmux, "send-keys", "q")
-        until(lambda: "early-0" in screen(), "the index again")
-        run(*tmux, "send-keys", "q")
+            site.send("bob", letter(f"late-{number}"))
+        mutt.shows(*(f"late-{n}" for n in range(20)))
+        mutt.keys("*", "Enter")
+        mutt.shows("The body of it.")
+        mutt.keys("q")
+        mutt.shows("early-0")
+        mutt.keys("q")
         until(
             lambda: any(file.name.endswith("S") for file in site.files("bob")),
             "mutt writes the flag",
         )
-    finally:
-        run(*tmux, "kill-server", ok=(0, 1))
     with pop3(site, site.ports["pop3"], "bob") as box:
         expect(box.stat()[0] == 23, box.stat()[0], "messages by POP3 after mutt, not 23")
 
@@ -89,9 +107,10 @@ def uidls(site, port, user):
 
 
 @contextlib.contextmanager
-def dovecot(site, protocol="pop3"):
-    """Dovecot's server of this protocol on the same boxes; its port."""
-    port = next(port for port in iter(lambda: random.randrange(10000, 32000), 0) if free(port))
+def dovecot(site):
+    """Dovecot's pop3d and imapd on the same boxes; their ports."""
+    some = (port for port in iter(lambda: random.randrange(10000, 32000), 0) if free(port))
+    ports = {"pop3": next(some), "imap": next(some)}
     base = pathlib.Path(tempfile.mkdtemp(prefix="buzon-dovecot-"))
     base.chmod(0o755)
     me = run("id", "-un").decode().strip()
@@ -105,23 +124,25 @@ def dovecot(site, protocol="pop3"):
         ""
         if ROOT
         else "".join(
-            f"service {name} {{\n chroot =\n}}\n" for name in (f"{protocol}-login", "anvil", "stats")
+            f"service {name} {{\n chroot =\n}}\n"
+            for name in ("pop3-login", "imap-login", "anvil", "stats")
         )
     )
     owner = site.dir.stat()
+    location = "mbox:~/mail:INBOX=~/mbox" if site.is_mbox() else "maildir:~/Maildir"
     config = base / "dovecot.conf"
     config.write_text(
         f"""
 base_dir = {base}/run
 log_path = {base}/log
-protocols = {protocol}
+protocols = pop3 imap
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
 first_valid_uid = 1
 mail_uid = {owner.st_uid}
 mail_gid = {owner.st_gid}
-mail_location = maildir:~/Maildir
+mail_location = {location}
 {users}{chroots}
 passdb {{
   driver = static
@@ -131,11 +152,19 @@ userdb {{
   driver = static
   args = uid={owner.st_uid} gid={owner.st_gid} home={site.dir}/mail/%u
 }}
-service {protocol}-login {{
-  inet_listener {protocol} {{
-    port = {port}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {ports["pop3"]}
   }}
-  inet_listener {protocol}s {{
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+service imap-login {{
+  inet_listener imap {{
+    port = {ports["imap"]}
+  }}
+  inet_listener imaps {{
     port = 0
   }}
 }}
@@ -143,19 +172,15 @@ service {protocol}-login {{
     )
     server = subprocess.Popen(["dovecot", "-F", "-c", str(config)])
     try:
-        until(lambda: not free(port), "dovecot listens")
-        yield port
+        until(lambda: not any(map(free, ports.values())), "dovecot listens")
+        yield ports
     except Exception as error:
         log = (base / "log").read_text() if (base / "log").exists() else ""
-        raise Wrong(f"{error}; dovecot: {log[-400:]}") from error
+        raise Wrong(f"{error}; dovecot: {log[-1500:]}") from error
     finally:
         server.terminate()
         server.wait()
         shutil.rmtree(base)
-
-
-def letter(name):
-    return HEAD.format(name=name).encode() + b"\r\nbody\r\n"
 
 
 @check
@@ -170,8 +195,8 @@ def dovecot_same_uidls_theirs_first(site):
 
 def same_uidls(site, user, order):
     site.add_user(user)
-    with dovecot(site) as port:
-        first, second = order(port)
+    with dovecot(site) as ports:
+        first, second = order(ports["pop3"])
         known = {}
         for batch in range(3):
             for number in range(5):
@@ -221,8 +246,9 @@ def dovecot_same_uidls_both_at_work(site):
                     with contextlib.suppress(poplib.error_proto):
                         box.dele(int(number))
 
-    with dovecot(site) as port:
-        workers = [threading.Thread(target=at_work, args=(p,)) for p in (site.ports["pop3"], port)]
+    with dovecot(site) as ports:
+        both = (site.ports["pop3"], ports["pop3"])
+        workers = [threading.Thread(target=at_work, args=(port,)) for port in both]
         for worker in workers:
             worker.start()
         for number in range(300):
@@ -231,7 +257,7 @@ def dovecot_same_uidls_both_at_work(site):
         for worker in workers:
             worker.join()
         expect(not faults, *faults[:3])
-        ones, others = uidls(site, site.ports["pop3"], user), uidls(site, port, user)
+        ones, others = (uidls(site, port, user) for port in both)
         same("UIDL", ones, others)
     expect(len(seen) > 50, "only", len(seen), "messages were seen")
     expect(len(set(seen.values())) == len(seen), "two messages bore one unique-id")

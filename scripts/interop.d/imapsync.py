@@ -133,7 +133,7 @@ def mbsync_dovecot_ours_dovecot(site):
     user, near = "moses", site.place / "mbsync-change"
     site.add_user(user)
     with contextlib.ExitStack() as stack:
-        theirs = stack.enter_context(dovecot(site, "imap"))
+        theirs = stack.enter_context(dovecot(site))["imap"]
         ours = site.ports["imap"]
         for number in range(20):
             site.send(user, letter(f"m{number}"))

@@ -10,6 +10,13 @@ HEAD = (
 )
 
 
+def letter(name, octets=0):
+    """One among many, which its Subject tells from the others."""
+    line = b"One line of many that fill a letter as large as it was asked for.\r\n"
+    text = b"\r\nThe body of it.\r\n" + line * (octets // len(line))
+    return HEAD.format(name=name).encode() + text
+
+
 def messages():
     """The set, in wire form as it is to come out: name, octets."""
     noise = random.Random(7)

@@ -88,7 +88,8 @@ impl Talk<'_> {
     ) {
         self.learn_name(got);
         self.pending.clear();
-        let wants = rows.iter().rev().find_map(|row| wanted(self.protocol, row));
+        // A row that asks amid others was answered in the same breath.
+        let wants = rows.last().and_then(|row| wanted(self.protocol, row));
         let asked = got.last().and_then(|line| asks(self.protocol, line));
         if wants.is_some() && asked != wants {
             self.muted = Some("the server did not ask for it");

@@ -63,7 +63,9 @@ fn name_or_path(who: &str) -> Result<Mailbox, Reply> {
     {
         return Ok(path);
     }
-    match who.len() > limits::LOCAL_PART || who.contains(['@', '<', '>', '"', ' ']) {
+    // RFC 5321 §4.1.2: control characters are in no name.
+    let odd = |c: char| c.is_ascii_control() || ['@', '<', '>', '"', ' '].contains(&c);
+    match who.len() > limits::LOCAL_PART || who.contains(odd) {
         true => Err(Reply::new(501, "5.5.4", "One name, or one address")),
         false => Ok(Mailbox { local_part: who.into(), domain: String::new() }),
     }

@@ -54,7 +54,6 @@ pub fn lock(path: &Path, deadline: Instant, make: bool) -> Result<Option<Locked>
         return Ok(None);
     };
     let lock_name = [&name, &b".lock"[..]].concat();
-    let mut dead = None;
     let mut pause = PAUSE;
     loop {
         let Some(file) = open(&dir, &name, make)? else {
@@ -68,7 +67,17 @@ pub fn lock(path: &Path, deadline: Instant, make: bool) -> Result<Option<Locked>
             {
                 continue;
             }
-            match Dotlock::take(&dir, &lock_name) {
+            let mut dead = None;
+            let mut dotlock = Dotlock::take(&dir, &lock_name);
+            if matches!(dotlock, Ok(None)) {
+                // Careful: the kernel's lock is kept, or another process of ours writes in between,
+                // and what the dead one left is taken for untouched.
+                dead = with_mail_group(|| break_stale(&dir, &lock_name))?;
+                if dead.is_some() {
+                    dotlock = Dotlock::take(&dir, &lock_name);
+                }
+            }
+            match dotlock {
                 // Careful: a program that the account itself runs may make no file in the mail
                 // group's directory. The kernel's lock is enough then, as Debian's policy has
                 // everybody take that first; who has taken both already is waited for.
@@ -77,7 +86,7 @@ pub fn lock(path: &Path, deadline: Instant, make: bool) -> Result<Option<Locked>
                         return Ok(Some(Locked { dotlock: None, file, dead }));
                     }
                 }
-                Ok(None) => dead = with_mail_group(|| break_stale(&dir, &lock_name))?.or(dead),
+                Ok(None) => {}
                 dotlock => return Ok(Some(Locked { dotlock: dotlock?, file, dead })),
             }
         }

@@ -6,16 +6,17 @@
 //! message that shall stay is whole in the file, perhaps with a second copy, or pieces of what was
 //! to go, beside it; and whoever of us locks the mbox next finishes the work by the plan in `state`.
 //! Where nothing is to follow, the cut is all. Notes that fit in their place are one small write.
+//! On a full disk there is no copy: see `slide`.
 
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::super::Error;
-use super::checkpoint;
 use super::lock::Locked;
 use super::message::Digest;
 use super::scan::Entry;
 use super::state::{Plan, State, Step};
+use super::{checkpoint, disk_is_full};
 
 /// What is moved at once.
 const CHUNK: usize = if cfg!(test) { 200 } else { 256 * 1024 };
@@ -33,16 +34,17 @@ pub enum Change {
 
 /// A part of the new end.
 enum Piece<'a> {
-    /// From the file, so many octets.
+    /// From a place in the file, so many octets.
     Old(u64, u64),
-    New(&'a [u8]),
+    /// A header, instead of the one at this place.
+    New(u64, &'a [u8]),
 }
 
 impl Piece<'_> {
     fn length(&self) -> u64 {
         match self {
             Piece::Old(_, length) => *length,
-            Piece::New(octets) => octets.len() as u64,
+            Piece::New(_, octets) => octets.len() as u64,
         }
     }
 }
@@ -73,7 +75,7 @@ pub fn apply(
         match &changes[at] {
             Change::Remove => {}
             Change::Head(head) if is_moved[at] => {
-                pieces.push(Piece::New(head));
+                pieces.push(Piece::New(entry.at, head));
                 pieces.push(Piece::Old(entry.at + entry.head, entry.length - entry.head));
             }
             _ => pieces.push(Piece::Old(entry.at, entry.length)),
@@ -129,7 +131,10 @@ fn replace(
             locked.file.set_len(end)?;
             state.plan = None;
             state.write(false)?;
-            return Err(error.into());
+            return match Error::from(error) {
+                Error::Full(_) if can_slide(from, pieces) => slide(locked, state, plan, pieces),
+                error => Err(error),
+            };
         }
     }
     Ok(finish(locked, state, plan)?)
@@ -145,6 +150,7 @@ fn copy(locked: &mut Locked, plan: &Plan, pieces: &[Piece]) -> io::Result<u64> {
         at += octets.len() as u64;
         io::Result::Ok(())
     };
+    disk_is_full()?;
     // Empty lines, which make the last message no other.
     for gap in chunks(plan.end, plan.copy) {
         put(locked, &vec![b'\n'; gap.1])?;
@@ -152,7 +158,7 @@ fn copy(locked: &mut Locked, plan: &Plan, pieces: &[Piece]) -> io::Result<u64> {
     let mut chunk = room();
     for piece in pieces {
         match piece {
-            Piece::New(octets) => put(locked, octets)?,
+            Piece::New(_, octets) => put(locked, octets)?,
             Piece::Old(from, length) => {
                 for (from, length) in chunks(*from, from + length) {
                     locked.file.read_exact_at(&mut chunk[..length], from)?;
@@ -211,6 +217,71 @@ fn finish(locked: &mut Locked, state: &mut State, plan: Plan) -> io::Result<()> 
     state.write(false)
 }
 
+/// Whether each piece fits before the octets that come after it.
+fn can_slide(from: u64, pieces: &[Piece]) -> bool {
+    let mut to = from;
+    pieces.iter().all(|piece| {
+        let fits = match piece {
+            Piece::Old(at, _) => to <= *at,
+            Piece::New(at, octets) => to + octets.len() as u64 <= *at,
+        };
+        to += piece.length();
+        fits
+    })
+}
+
+/// The pieces move down, each by no more octets at once than lie between its old place and its new
+/// one: what has not arrived is still whole at its old place, and the plan says how far we are.
+///
+/// We differ from ourselves: a kill leaves a message cut until one of us has locked the mbox. But
+/// a full disk must not keep anybody from removing messages.
+fn slide(
+    locked: &mut Locked,
+    state: &mut State,
+    plan: Plan,
+    pieces: &[Piece],
+) -> Result<(), Error> {
+    let mut to = plan.from;
+    let arrived = |state: &mut State, from, copy| {
+        let length = plan.end - copy;
+        state.plan = Some(Plan { step: Step::Sliding, from, copy, length, ..plan });
+        state.write(false)
+    };
+    let mut chunk = room();
+    for piece in pieces {
+        let (mut at, length) = match piece {
+            Piece::Old(at, length) => (*at, *length),
+            Piece::New(at, octets) => {
+                arrived(state, to, *at)?;
+                checkpoint();
+                locked.file.write_all_at(octets, to)?;
+                to += octets.len() as u64;
+                continue;
+            }
+        };
+        let end = at + length;
+        while at < end {
+            // What is in its place already need not be moved.
+            let most = if at == to { end - at } else { (end - at).min(at - to).min(CHUNK as u64) };
+            if at != to {
+                arrived(state, to, at)?;
+                checkpoint();
+                locked.refresh();
+                let chunk = &mut chunk[..most as usize];
+                locked.file.read_exact_at(chunk, at)?;
+                locked.file.write_all_at(chunk, to)?;
+            }
+            (at, to) = (at + most, to + most);
+        }
+    }
+    arrived(state, to, plan.end)?;
+    checkpoint();
+    locked.file.set_len(to)?;
+    locked.file.sync_data()?;
+    state.plan = None;
+    Ok(state.write(false)?)
+}
+
 /// Finishes what a rewrite left half done when it was killed.
 pub fn repair(locked: &mut Locked, state: &mut State) -> Result<(), Error> {
     let Some(plan) = state.plan else {
@@ -220,6 +291,11 @@ pub fn repair(locked: &mut Locked, state: &mut State) -> Result<(), Error> {
     let end = metadata.len();
     // Where the lock file still was the dead writer's, nobody has touched the mbox since.
     let is_untouched = locked.dead.is_some_and(|dead| u64::from(dead) == plan.process);
+    if is_untouched {
+        // Whoever comes next, if we are killed too, must know that it still is.
+        state.plan = Some(Plan { process: std::process::id().into(), ..plan });
+        state.write(false)?;
+    }
     let copy_end = plan.copy.saturating_add(plan.length);
     let is_whole = plan.step != Step::Copying
         && metadata.ino() == plan.inode
@@ -233,6 +309,9 @@ pub fn repair(locked: &mut Locked, state: &mut State) -> Result<(), Error> {
         _ if is_whole => finish(locked, state, plan)?,
         Step::Copying if is_untouched && metadata.ino() == plan.inode && end > plan.end => {
             locked.file.set_len(plan.end)?;
+        }
+        Step::Sliding if is_untouched && metadata.ino() == plan.inode && end == plan.end => {
+            slide(locked, state, plan, &[Piece::Old(plan.copy, plan.length)])?;
         }
         // It was cut, or others have changed it since: messages may be there twice.
         _ => {}

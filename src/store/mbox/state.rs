@@ -62,10 +62,16 @@ pub enum Step {
     Moving,
     /// It is in its place; what is behind goes.
     Cutting,
+    /// There was no room for a copy: what lies at `copy` is being moved to `from`.
+    Sliding,
 }
 
-const STEPS: [(&str, Step); 3] =
-    [("copying", Step::Copying), ("moving", Step::Moving), ("cutting", Step::Cutting)];
+const STEPS: [(&str, Step); 4] = [
+    ("copying", Step::Copying),
+    ("moving", Step::Moving),
+    ("cutting", Step::Cutting),
+    ("sliding", Step::Sliding),
+];
 
 impl State {
     /// Opens the file, which is made if it is missing and `make` says so.

@@ -150,7 +150,14 @@ impl View {
         };
         let is_removed = |index: usize| fates[index] == Some(true);
         let changes = number::changes(&locked.file, &entries, numbers, &[], is_removed, wanted)?;
-        rewrite::apply(&mut locked, &mut self.state, &entries, &changes)
+        match rewrite::apply(&mut locked, &mut self.state, &entries, &changes) {
+            // Notes need room, removals need none.
+            Err(Error::Full(_)) if !removed.is_empty() && !seen.is_empty() => {
+                drop(locked);
+                self.update(removed, &[])
+            }
+            applied => applied,
+        }
     }
 
     /// The index of what lies there now.

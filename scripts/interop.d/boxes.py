@@ -1,0 +1,65 @@
+"""A user's mailbox, read by none of the programs at work: Maildir or mbox, by Python's library."""
+
+import mailbox
+
+from common import Site, check
+
+SITES = {}
+
+
+def of_format(site, form):
+    """The site whose boxes are of that format: the one that most checks share has Maildirs."""
+    if form == "maildir":
+        return site
+    if form not in SITES:
+        SITES[form] = Site("mailbox=mbox:~/mbox")
+    return SITES[form]
+
+
+def both_formats(function):
+    """A check of each format, with a user of its own whose box is empty."""
+    for form in ("maildir", "mbox"):
+
+        def checked(site, form=form):
+            site = of_format(site, form)
+            user = f"user{len(site.names())}"
+            site.add_user(user)
+            return function(site, user, Box(site, user))
+
+        checked.__name__ = f"{form}_{function.__name__}"
+        check(checked)
+    return function
+
+
+class Box:
+    def __init__(self, site, user):
+        self.is_mbox = site.is_mbox()
+        self.path = site.dir / "mail" / user / ("mbox" if self.is_mbox else "Maildir")
+
+    def messages(self):
+        if not self.path.exists():
+            return []
+        box = (mailbox.mbox if self.is_mbox else mailbox.Maildir)(self.path, create=False)
+        # UW's and Dovecot's keep their own notes in a first message, when there is no other.
+        return [message for message in box if "X-IMAP" not in message]
+
+    def texts(self):
+        return [message.as_bytes() for message in self.messages()]
+
+    def names(self):
+        return sorted(message["Subject"] for message in self.messages())
+
+    def flags(self):
+        """Of each by name, as the letters of a Maildir: F(lagged), R(eplied), S(een), T(rashed)."""
+        return {
+            message["Subject"]: mailbox.MaildirMessage(message).get_flags()
+            for message in self.messages()
+        }
+
+    def empty(self):
+        if self.is_mbox and self.path.exists():
+            self.path.write_bytes(b"")
+        elif self.path.exists():
+            for part in ("new", "cur"):
+                for file in (self.path / part).iterdir():
+                    file.unlink()
