@@ -514,3 +514,46 @@ fn dovecot_at_the_same_box() {
     let words = ["-f", "tab", "fetch", "mailbox uid flags body", "mailbox", "z", "all"];
     assert!(doveadm(&words, "").unwrap().contains("z\t1\t\\Deleted $Ours\tone"));
 }
+
+#[test]
+fn many_at_once_lose_nothing() {
+    let (_place, maildir, folders) = place();
+    folders.create("Other", None).unwrap();
+    let names = ["INBOX", "Other"];
+    std::thread::scope(|scope| {
+        for worker in 0..4usize {
+            let (folders, maildir) = (&folders, &maildir);
+            scope.spawn(move || {
+                let mut here = folders.open(names[worker % 2], false).unwrap();
+                for round in 0..40u32 {
+                    let content = format!("{worker} {round}\n");
+                    match round % 2 {
+                        0 => deliver(maildir, content.as_bytes()),
+                        _ => drop(append(folders, names[worker / 2], &[&content], SEEN)),
+                    }
+                    here.refresh(true).unwrap();
+                    let some: Vec<u32> = (0..here.messages().len() as u32).step_by(3).collect();
+                    here.store(&some, Change::Add, [SEEN, Flags::FLAGGED][worker / 2], 0).unwrap();
+                    // Another may have been faster: then nothing moves.
+                    let _ = here.move_to(&some, names[(worker + 1) % 2]);
+                    here.refresh(true).unwrap();
+                    assert!(here.messages().iter().all(|message| !message.is_gone()));
+                }
+            });
+        }
+    });
+    let mut contents = Vec::new();
+    for name in names {
+        let mut folder = folders.open(name, true).unwrap();
+        assert!(uids(&folder).is_sorted_by(|a, b| a < b));
+        for index in 0..folder.messages().len() {
+            let raw = String::from_utf8(folder.raw(index).unwrap()).unwrap();
+            contents.push(raw.replace("X-Head: y\n", ""));
+        }
+    }
+    contents.sort();
+    let mut expected: Vec<String> =
+        (0..4).flat_map(|worker| (0..40).map(move |round| format!("{worker} {round}\n"))).collect();
+    expected.sort();
+    assert_eq!(contents, expected);
+}
