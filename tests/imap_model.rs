@@ -15,6 +15,8 @@ use std::time::Duration;
 
 const STEPS: u64 = 600;
 const SESSIONS: usize = 3;
+/// A command names so many messages at the most, and a mailbox is emptied when it has more.
+const MOST: usize = 40;
 const KILL_EVERY: u64 = 60;
 const NAMES: [&str; 6] = ["INBOX", "Sent", "a", "a/b", "c", "c/d/e"];
 const FLAGS: [&str; 8] =
@@ -140,6 +142,11 @@ impl World {
         if self.sessions[at].selected.is_none() {
             return self.select(at);
         }
+        if let Some((name, false)) = self.sessions[at].selected.clone()
+            && self.model[&name].messages.len() > MOST
+        {
+            self.empty(at, &name);
+        }
         match self.random.below(40) {
             0..=1 => self.select(at),
             2..=8 => self.append(at),
@@ -250,6 +257,7 @@ impl World {
         let view = self.sessions[at].view.clone();
         for (index, known) in view.iter().enumerate() {
             if let Some(uid) = known.uid
+                && chosen.len() < MOST
                 && self.random.below(8) < share
             {
                 chosen.push((index + 1, uid));
@@ -354,6 +362,15 @@ impl World {
             let wanted = uids.unwrap_or(known);
             self.remove_deleted(&name, &wanted);
         }
+    }
+
+    /// Keeps the mailboxes small.
+    fn empty(&mut self, at: usize, name: &str) {
+        self.check(at);
+        assert!(self.ask(at, "STORE 1:* +FLAGS.SILENT (\\Deleted)").is_ok());
+        assert!(self.ask(at, "EXPUNGE").is_ok());
+        self.model.get_mut(name).unwrap().messages.clear();
+        assert!(self.sessions[at].view.is_empty());
     }
 
     /// What the session does not know of does not go with its EXPUNGE.

@@ -39,8 +39,6 @@ class Ours:
             "max_connections_per_address=6000",
             "smtp_timeout=1h",
             "pop3_timeout=1h",
-            f"imap=127.0.0.1:{2143 + Ours.offset}",
-            f"imaps=127.0.0.1:{2993 + Ours.offset}",
             *more,
         ]
         run(

@@ -87,24 +87,14 @@ class Site:
             if not all(free(port + offset) for port in base.values()):
                 continue
             self.ports = {role: port + offset for role, port in base.items()}
-            imap = [f"{role}=127.0.0.1:{self.ports[role]}" for role in ("imap", "imaps")]
-            run(HERE / "class", "start", self.dir, offset, *imap, *lines)
+            run(HERE / "class", "start", self.dir, offset, *lines)
             break
-        self.imapd = None
-        if not (self.dir / "run/imapd.pid").exists():
-            log = open(self.dir / "log/imapd.log", "w", encoding="utf-8")
-            words = [program("imapd"), "-f", self.dir / "etc/buzon.conf", "-d", "-t"]
-            self.imapd = subprocess.Popen(words, stderr=log)
-            until(lambda: not free(self.ports["imap"]), "imapd listens")
         self.cert = self.dir / "tls" / "cert.pem"
         self.owner = self.dir.owner()
         if ROOT:
             shutil.chown(self.home, self.owner)
 
     def end(self):
-        if self.imapd:
-            self.imapd.terminate()
-            self.imapd.wait()
         run(HERE / "class", "stop", self.dir)
         shutil.rmtree(self.place)
 

@@ -1,4 +1,4 @@
-"""Programs at a terminal or on a screen: mutt, alpine, Thunderbird."""
+"""Programs at a terminal: mutt and alpine."""
 
 import contextlib
 import time

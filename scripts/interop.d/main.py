@@ -14,6 +14,7 @@ import beside  # noqa: F401
 import imap  # noqa: F401
 import imapsync  # noqa: F401
 import imapscreen  # noqa: F401
+import imapbird  # noqa: F401
 from common import CHECKS, Site, Wrong
 
 

@@ -24,24 +24,16 @@ impl Imapd<'_> {
         gather: &mut Gather,
         state: &mut State,
     ) -> Result<Outcome, Hangup> {
-        let utf8 = self.speaks_utf8();
-        let place = mailbox.name(utf8).and_then(|name| {
-            let account = state.account().ok_or_else(|| Status::bad("Log in first"))?;
-            match account.folders.exists(&name).map_err(folder_status)? {
-                true => Ok(name),
-                false => {
-                    let text = "There is no such mailbox; CREATE it first";
-                    Err(Status::no(Code::TryCreate, text).by("RFC 3501 §6.3.11"))
-                }
-            }
-        });
+        let place = self.place(mailbox, state);
         let mut refusal = place.as_ref().err().cloned();
         let name = place.unwrap_or_default();
         let mut message = first;
-        let (mut prepared, mut total) = (Vec::new(), 0);
+        let (mut prepared, mut total) = (Vec::new(), 0u64);
         loop {
-            if let Err(status) = self.fits(&message) {
-                refusal.get_or_insert(status);
+            let octets = message.literal.octets;
+            total = total.saturating_add(octets);
+            if let (None, Err(status)) = (&refusal, self.fits(&message, total, state)) {
+                refusal = Some(status);
             }
             if message.literal.sync {
                 if let Some(status) = refusal {
@@ -49,12 +41,10 @@ impl Imapd<'_> {
                 }
                 self.go_on("Go on", state);
             }
-            let octets = message.literal.octets;
             match (&refusal, state.account()) {
                 (None, Some(account)) => {
                     let spool = self.message(octets, account)?;
-                    total += octets;
-                    match self.prepare(&name, &message, spool, total, account) {
+                    match self.prepare(&name, &message, spool, account) {
                         Ok(one) => prepared.push(one),
                         Err(status) => refusal = Some(status),
                     }
@@ -85,15 +75,34 @@ impl Imapd<'_> {
         })
     }
 
-    fn fits(&self, message: &Message) -> Result<(), Status> {
+    /// The name of the mailbox, if there is one.
+    fn place(&self, mailbox: &Mailbox, state: &mut State) -> Result<String, Status> {
+        let name = mailbox.name(self.speaks_utf8())?;
+        let account = state.account().ok_or_else(|| Status::bad("Log in first"))?;
+        match account.folders.exists(&name).map_err(folder_status)? {
+            true => Ok(name),
+            false => {
+                let text = "There is no such mailbox; CREATE it first";
+                Err(Status::no(Code::TryCreate, text).by("RFC 3501 §6.3.11"))
+            }
+        }
+    }
+
+    /// Whether a message may come, with which there are so many octets in all.
+    fn fits(&self, message: &Message, total: u64, state: &mut State) -> Result<(), Status> {
         if message.utf8 && !self.utf8 {
             return Err(Status::bad("ENABLE UTF8=ACCEPT first").by("RFC 6855 §4"));
+        }
+        if message.literal.octets == 0 {
+            return Err(
+                Status::plain_no("A message without octets takes all back").by("RFC 3502 §6.3.11")
+            );
         }
         if message.literal.octets > self.site.message_size {
             let text = format!("A message may have {} octets", self.site.message_size);
             return Err(Status::no(Code::TooBig, text).by("RFC 7889 §4"));
         }
-        Ok(())
+        state.account().map_or(Ok(()), |account| room(account, total))
     }
 
     /// Reads a message into the spool: that of the site, or where the session is the user a file
@@ -121,10 +130,8 @@ impl Imapd<'_> {
         name: &str,
         message: &Message,
         spool: io::Result<Spool>,
-        total: u64,
         account: &mut Account,
     ) -> Result<Appending, Status> {
-        room(account, total)?;
         let spooled = |error: io::Error| {
             Status::no(Code::Unavailable, "The message could not be held, try again later")
                 .because(format!("spool: {error}"))

@@ -15,7 +15,7 @@ use super::set::Written;
 use super::write;
 use crate::mail::{Coding, Decoded, Side, Tree, wire_octets};
 use crate::net::Hangup;
-use crate::store::{self, Change, Flags};
+use crate::store::{self, Change, Flags, Wire};
 use chrono::{DateTime, Local};
 use std::ops::Range;
 
@@ -177,6 +177,11 @@ impl Imapd<'_> {
             Item::Section { section, partial: None, .. } if *section == Section::default() => {
                 self.whole("BODY[]", at, fetched, open)?;
             }
+            Item::Section { section, partial: Some(partial), .. }
+                if *section == Section::default() =>
+            {
+                self.piece(section, *partial, at, fetched, open)?;
+            }
             Item::Section { section, partial, .. } => {
                 self.section(section, *partial, at, fetched, apart, open)?;
             }
@@ -228,15 +233,39 @@ impl Imapd<'_> {
         open: &mut Open,
     ) -> Result<(), Trouble> {
         let octets = open.mailbox.octets(at)?;
-        let mut wire = open.mailbox.read(at)?;
+        let wire = open.mailbox.read(at)?;
         fetched.rfc822(self.conn.output(), name, octets);
+        self.stream(wire, 0, octets)
+    }
+
+    /// Some octets of a whole message: clients fetch a large one piece by piece.
+    fn piece(
+        &mut self,
+        section: &Section,
+        partial: Partial,
+        at: usize,
+        fetched: &mut Fetched,
+        open: &mut Open,
+    ) -> Result<(), Trouble> {
+        let rest = open.mailbox.octets(at)?.saturating_sub(partial.offset);
+        let wire = open.mailbox.read(at)?;
+        let octets = rest.min(partial.octets);
+        fetched.section(self.conn.output(), section, Some(partial.offset), Some(octets));
+        self.stream(wire, partial.offset, octets)
+    }
+
+    /// What was announced, behind octets that are skipped.
+    fn stream(&mut self, mut wire: Wire, skip: u64, octets: u64) -> Result<(), Trouble> {
         self.streamed = true;
-        let mut left = octets;
-        loop {
+        let (mut skip, mut left) = (skip, octets);
+        while left > 0 {
             let chunk = wire.chunk().map_err(store::Error::from)?;
             if chunk.is_empty() {
                 break;
             }
+            let skipped = usize::try_from(skip).map_or(chunk.len(), |skip| skip.min(chunk.len()));
+            skip -= skipped as u64;
+            let chunk = &chunk[skipped..];
             // Careful: exactly what was announced, whatever another program does to the file.
             let here = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
             let out = self.conn.output();

@@ -13,6 +13,9 @@ use super::session::{Account, Imapd, Open, Outcome};
 use super::set::Written;
 use crate::store::{Change, Copied, Flags, FolderError};
 
+/// How often messages are looked for that vanish while they are copied.
+const TRIES: usize = 3;
+
 /// Which step of COPY or MOVE.
 type Transfer = fn(&mut crate::store::Selected, &[u32], &str) -> Result<Copied, FolderError>;
 
@@ -105,27 +108,31 @@ impl Imapd<'_> {
         grows: bool,
     ) -> Result<Option<Code>, Status> {
         let mut indices = open.indices(set, uid)?;
-        let messages = open.mailbox.messages();
-        if uid {
-            indices.retain(|index| !messages[*index as usize].is_gone());
-        }
         let name = to.name(self.speaks_utf8())?;
         if !account.folders.exists(&name).map_err(folder_status)? {
             let text = "There is no such mailbox; CREATE it first";
             return Err(Status::no(Code::TryCreate, text).by("RFC 3501 §6.4.7"));
         }
-        if indices.is_empty() {
-            return Ok(None);
-        }
         if grows && account.user.quota > 0 {
             room(account, octets(&indices, open)?)?;
         }
-        let (validity, uids) =
-            step(&mut open.mailbox, &indices, &name).map_err(|error| match error {
-                FolderError::Store(error) if error.is_gone() => expunge_issued("RFC 2180 §4.4.1"),
-                error => folder_status(error),
-            })?;
-        Ok((!uids.is_empty()).then_some(Code::CopyUid(validity, uids)))
+        // Others may be at work at the same mailbox just now.
+        for _ in 0..TRIES {
+            if uid {
+                // A UID that is gone is passed over (RFC 3501 §6.4.8).
+                let messages = open.mailbox.messages();
+                indices.retain(|index| !messages[*index as usize].is_gone());
+            }
+            if indices.is_empty() {
+                return Ok(None);
+            }
+            match step(&mut open.mailbox, &indices, &name) {
+                Ok((validity, uids)) => return Ok(Some(Code::CopyUid(validity, uids))),
+                Err(FolderError::Store(error)) if error.is_gone() => {}
+                Err(error) => return Err(folder_status(error)),
+            }
+        }
+        Err(expunge_issued("RFC 2180 §4.4.1"))
     }
 }
 

@@ -7,7 +7,6 @@ use super::session::{Imapd, Outcome, State};
 use crate::net::{Hangup, Woken};
 use crate::store::Watch;
 use crate::text::printable;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 impl Imapd<'_> {
@@ -41,7 +40,7 @@ impl Imapd<'_> {
             }
             let left = end.saturating_duration_since(Instant::now());
             let patience = watch.and_then(Watch::patience).unwrap_or(Duration::MAX);
-            match self.conn.wait_beside(watch.map(Watch::as_fd), left.min(patience))? {
+            match self.conn.wait_beside(watch.map(Watch::fd), left.min(patience))? {
                 Woken::ByClient => return Ok(()),
                 Woken::ByTime if left.is_zero() => return Err(Hangup::Silent),
                 Woken::ByTime | Woken::ByOther => {

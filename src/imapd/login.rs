@@ -51,8 +51,10 @@ impl Imapd<'_> {
     ) -> Result<Outcome, Hangup> {
         let Some(mechanism) = Mechanism::parse(name) else {
             let names = Mechanism::ALL.map(Mechanism::name).join(" and ");
-            let text =
-                format!("There is no mechanism {}, only {names}", printable(name.as_bytes()));
+            let text = match Mechanism::is_name(name) {
+                true => format!("There is no mechanism {name}, only {names}"),
+                false => format!("That is no mechanism, only {names}"),
+            };
             return Ok(Err(Status::no(Code::Cannot, text)));
         };
         if !self.may_log_in() {

@@ -297,6 +297,10 @@ pub(super) fn folder_status(error: FolderError) -> Status {
         FolderError::Exists => Status::no(Code::AlreadyExists, "There is such a mailbox already"),
         FolderError::Missing => Status::no(Code::NonExistent, "There is no such mailbox"),
         FolderError::Invalid(why) => Status::no(Code::Cannot, why),
+        FolderError::HasChildren => {
+            let text = "There are mailboxes below it";
+            return Status::no(Code::HasChildren, text).by("RFC 9051 §7.1");
+        }
         FolderError::Store(error) => return store_status(error),
     }
     .by("RFC 5530 §3")

@@ -371,7 +371,10 @@ impl Imapd<'_> {
                 std::thread::sleep(self.site.failure_delay);
             }
         }
-        let shown = format!("{} {status}", tag.unwrap_or("*"));
+        // Before the login a word that stands alone may be a password.
+        let secret = verb.is_none() && matches!(state, State::NotAuthenticated);
+        let shown =
+            format!("{} {status}", tag.map_or("*", |tag| if secret { "****" } else { tag }));
         self.transcript.server([shown].into_iter(), state.name(), rule);
         response::tagged(self.conn.output(), tag.unwrap_or("*"), &status);
         self.conn.flush_full()?;

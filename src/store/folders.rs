@@ -82,6 +82,8 @@ pub enum FolderError {
     Missing,
     /// There can be none of that name.
     Invalid(&'static str),
+    /// There are others below it.
+    HasChildren,
     /// The disk says no.
     Store(Error),
 }
@@ -103,6 +105,7 @@ impl std::fmt::Display for FolderError {
         match self {
             FolderError::Exists => f.write_str("the mailbox exists"),
             FolderError::Missing => f.write_str("there is no such mailbox"),
+            FolderError::HasChildren => f.write_str("there are mailboxes below it"),
             FolderError::Invalid(why) => f.write_str(why),
             FolderError::Store(error) => error.fmt(f),
         }

@@ -1,7 +1,8 @@
 //! Mailboxes on disk: Maildir and mbox, shared with Dovecot, mutt and procmail while we are at work.
 //!
 //! Read in this order: `letter` (comes in), `mailbox` (a box opened for reading), `wire` (a message
-//! with the line ends of the wire). Then the formats: `maildir`, `mbox`.
+//! with the line ends of the wire); `folders` (all mailboxes of a user), `selected` (one of them),
+//! `flags`, `cache`, `watch`. Then the formats: `maildir`, `mbox`.
 //!
 //! Nothing here knows a protocol or a user: the caller has become the owner of the box.
 

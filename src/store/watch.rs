@@ -21,6 +21,11 @@ use crate::sys::thread;
 /// How often to look where nobody tells.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// As many sessions on one mailbox are told at once.
+const FEW: usize = 8;
+/// Then the next, twice as many, after so long.
+const BREATH: Duration = Duration::from_millis(30);
+
 /// Who is to be told of what. The lock is never held while something may wait.
 struct Post {
     watcher: Watcher,
@@ -63,7 +68,7 @@ impl Post {
         for event in events {
             // A burst is told once.
             if last.replace(event) != Some(event) {
-                self.bells_for(event).iter().for_each(|bell| bell.ring());
+                ring(&self.bells_for(event));
             }
         }
     }
@@ -114,6 +119,18 @@ impl Post {
     }
 }
 
+/// A crowd is told few at first, then more at a time: who looks first leaves a listing for the rest.
+fn ring(bells: &[Arc<Bell>]) {
+    let (mut rest, mut few) = (bells, FEW);
+    while rest.len() > few {
+        let (now, later) = rest.split_at(few);
+        now.iter().for_each(|bell| bell.ring());
+        crate::sys::lock::pause(BREATH);
+        (rest, few) = (later, few * 2);
+    }
+    rest.iter().for_each(|bell| bell.ring());
+}
+
 /// A mailbox, watched until this is dropped. Its descriptor can be read from once something may
 /// have changed.
 #[derive(Debug)]
@@ -157,10 +174,9 @@ impl Watch {
     pub fn silence(&self) -> bool {
         self.bell.silence() || !self.is_told
     }
-}
 
-impl AsFd for Watch {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+    /// Readable once something may have changed.
+    pub fn fd(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }
 }

@@ -24,6 +24,7 @@ pub use verbs::{State, VERBS, Verb};
 use super::flag::Use;
 use super::set::Written;
 use super::syntax::{Fault, tag};
+use crate::auth::sasl::Mechanism;
 use crate::text::{Cursor, nearest, printable};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -213,7 +214,12 @@ impl Command {
                 format!("{} LOGIN {} ****", printable(tag.as_bytes()), printable(user.as_bytes()))
             }
             Command::Authenticate(mechanism, Some(_)) => {
-                format!("{} AUTHENTICATE {mechanism} ****", printable(tag.as_bytes()))
+                let name = if Mechanism::is_name(mechanism) { mechanism } else { "****" };
+                format!("{} AUTHENTICATE {name} ****", printable(tag.as_bytes()))
+            }
+            // A word that no mechanism can have for a name may be a password.
+            Command::Authenticate(mechanism, None) if !Mechanism::is_name(mechanism) => {
+                format!("{} AUTHENTICATE ****", printable(tag.as_bytes()))
             }
             _ => printable(octets),
         }

@@ -39,33 +39,44 @@ impl Session {
     /// Changes marks; see `Selected::store`.
     pub fn store(&mut self, indices: &[u32], change: Change, by: Marks) -> Result<Vec<u32>, Error> {
         self.refuse_read_only()?;
-        self.update()?;
-        let mut changed = Vec::new();
-        let mut failed = None;
-        for index in indices {
-            match self.store_one(*index as usize, change, by) {
-                Ok(true) => changed.push(*index),
-                Ok(false) => {}
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
+        // What needs no change may need one if another made the last.
+        let is_sure = self.is_current()?;
+        let (mut changed, mut idle) = (Vec::new(), Vec::new());
+        let mut failed = self.store_each(indices, change, by, &mut changed, &mut idle);
+        if !is_sure && !idle.is_empty() && failed.is_ok() {
+            self.update()?;
+            let again = std::mem::take(&mut idle);
+            failed = self.store_each(&again, change, by, &mut changed, &mut idle);
+            changed.sort_unstable();
         }
         if !changed.is_empty() {
             self.settle()?;
         }
-        match failed {
-            Some(error) => {
-                // What the caller is not told now is told by the next refresh.
-                for index in changed {
-                    self.messages[index as usize].put(selected::CHANGED, true);
-                    self.has_news = true;
-                }
-                Err(error)
+        if failed.is_err() {
+            // What the caller is not told now is told by the next refresh.
+            for index in &changed {
+                self.messages[*index as usize].put(selected::CHANGED, true);
+                self.has_news = true;
             }
-            None => Ok(changed),
         }
+        failed.map(|()| changed)
+    }
+
+    fn store_each(
+        &mut self,
+        indices: &[u32],
+        change: Change,
+        by: Marks,
+        changed: &mut Vec<u32>,
+        idle: &mut Vec<u32>,
+    ) -> Result<(), Error> {
+        for index in indices {
+            match self.store_one(*index as usize, change, by)? {
+                true => changed.push(*index),
+                false => idle.push(*index),
+            }
+        }
+        Ok(())
     }
 
     /// Changes the marks of a message; tells whether that changed anything.

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::super::Error;
 use super::name;
 use crate::sys::dir::{self, Dir, Kind};
+use crate::sys::lock;
 
 /// What maildir(5) grants a writer before its file in `tmp/` may go.
 const TMP_LIFE: Duration = Duration::from_secs(36 * 3600);
@@ -109,6 +110,17 @@ impl Look {
         Ok(Look { stamp: places.stamp()?, begun: SystemTime::now() })
     }
 
+    /// Waits until a look can be sure of what it sees; a moment at most.
+    pub fn await_tick(places: &Places) -> io::Result<()> {
+        let now = SystemTime::now();
+        for time in places.stamp()? {
+            if let Ok(age) = now.duration_since(time) {
+                lock::pause(FINE_TICK.saturating_sub(age));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether nothing can have been renamed since, so that the same stamp means the same files.
     ///
     /// Careful: a directory that had changed just before may have changed again within the same
@@ -117,7 +129,7 @@ impl Look {
         let is_old = |time: SystemTime| {
             let ticks_finely = time.duration_since(UNIX_EPOCH).is_ok_and(|t| t.subsec_nanos() > 0);
             let tick = if ticks_finely { FINE_TICK } else { COARSE_TICK };
-            self.begun.duration_since(time).is_ok_and(|age| age > tick)
+            self.begun.duration_since(time).is_ok_and(|age| age >= tick)
         };
         Ok(self.stamp.into_iter().all(is_old) && places.stamp()? == self.stamp)
     }

@@ -162,7 +162,7 @@ impl Tree {
         notes::change(&root, notes::MAILDIR, |notes| {
             if !self.is_there(&root, &name)? {
                 return match self.has_below(&root, &name)? {
-                    true => Err(FolderError::Invalid("there are mailboxes below that name")),
+                    true => Err(FolderError::HasChildren),
                     false => Err(FolderError::Missing),
                 };
             }

@@ -8,6 +8,7 @@
 //! number looks for no lower ones.
 
 use std::io;
+use std::ops::Range;
 
 use super::super::Error;
 use super::super::flags::Marks;
@@ -16,6 +17,7 @@ use super::dotlock::{self, Dotlock};
 use super::files::Files;
 use super::keywords::Keywords;
 use super::name;
+use super::tail::Tail;
 use super::uidlist::{self, Draft, Uidlist};
 use crate::sys::dir::Dir;
 
@@ -46,7 +48,6 @@ impl Arrival {
 pub struct Intake<'a> {
     maildir: &'a Maildir,
     places: &'a Places,
-    list: Uidlist,
     keywords: Keywords,
     _lock: Dotlock<'a>,
 }
@@ -55,9 +56,8 @@ impl<'a> Intake<'a> {
     /// Locks a folder.
     pub fn begin(maildir: &'a Maildir, places: &'a Places, tmp: &Dir) -> Result<Intake<'a>, Error> {
         let _lock = dotlock::take(&maildir.root, uidlist::LOCK, tmp)?;
-        let list = Uidlist::read(&maildir.root)?;
         let keywords = Keywords::read(&maildir.root)?;
-        Ok(Intake { maildir, places, list, keywords, _lock })
+        Ok(Intake { maildir, places, keywords, _lock })
     }
 
     /// The bits of keywords here. One for which there is no room has none.
@@ -104,26 +104,30 @@ impl<'a> Intake<'a> {
     }
 
     /// Gives messages to come their numbers: UIDVALIDITY and UIDs.
-    pub fn number(&mut self, arrivals: &[Arrival]) -> io::Result<(u32, Vec<u32>)> {
-        let can_grow = self.list.can_grow();
+    pub fn number(&self, arrivals: &[Arrival]) -> io::Result<(u32, Vec<u32>)> {
+        let root = &self.maildir.root;
         let mut draft = Draft::default();
-        if !can_grow {
-            self.list.lines.iter().for_each(|line| draft.keep(&self.list, *line, None));
+        if let Some(Tail { validity, next, size }) = Tail::read(root)? {
+            let uids = add(&mut draft, next, arrivals)?;
+            draft.append_at(size, root)?;
+            return Ok((validity, uids.collect()));
         }
-        let first = self.list.next;
-        let end = first.checked_add(arrivals.len() as u32).filter(|end| *end < u32::MAX);
-        let end = end.ok_or_else(|| io::Error::other("UIDs are used up"))?;
-        for (uid, arrival) in (first..end).zip(arrivals) {
-            draft.newcomer(uid, None, arrival.base.as_bytes());
-        }
-        match can_grow {
-            true => draft.append(&mut self.list, &self.maildir.root)?,
-            false => {
-                let validity = self.list.valid();
-                draft.replace(&self.list, validity, end, &self.maildir.root)?;
-                self.list.validity = validity;
-            }
-        }
-        Ok((self.list.validity, (first..end).collect()))
+        let list = Uidlist::read(root)?;
+        list.lines.iter().for_each(|line| draft.keep(&list, *line, None));
+        let uids = add(&mut draft, list.next, arrivals)?;
+        let validity = list.valid();
+        draft.replace(&list, validity, uids.end, root)?;
+        Ok((validity, uids.collect()))
     }
+}
+
+/// Adds a line for each, and tells their numbers.
+fn add(draft: &mut Draft, first: u32, arrivals: &[Arrival]) -> io::Result<Range<u32>> {
+    let end = u32::try_from(arrivals.len()).ok().and_then(|count| first.checked_add(count));
+    let end = end.filter(|end| *end < u32::MAX);
+    let end = end.ok_or_else(|| io::Error::other("UIDs are used up"))?;
+    for (uid, arrival) in (first..end).zip(arrivals) {
+        draft.newcomer(uid, None, arrival.base.as_bytes());
+    }
+    Ok(first..end)
 }

@@ -7,6 +7,7 @@ use super::super::Error;
 use super::super::flags::Marks;
 use super::super::selected::{CHANGED, GONE, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
+use super::directories::Look;
 use super::files;
 use super::keywords::Keywords;
 use super::name::{self, Info};
@@ -16,6 +17,9 @@ use super::uidlist;
 use crate::sys::dir::Kind;
 use std::io;
 
+/// So many messages take longer to list twice than to wait until once is enough.
+const LARGE: usize = 50_000;
+
 impl Session {
     /// Lists the box for the first time.
     pub(super) fn look_first(&mut self) -> Result<(), Error> {
@@ -23,6 +27,7 @@ impl Session {
             self.hold()?.maildir.clean_tmp()?;
             self.take_from_new()?;
         }
+        self.await_tick()?;
         let known = std::mem::take(&mut self.messages);
         let former = std::mem::take(&mut self.uid_validity);
         let mut scan = self.scan(true, Some(&known).filter(|_| former > 0))?;
@@ -35,6 +40,37 @@ impl Session {
 
     /// Learns what changed on disk, if anything did.
     pub(super) fn update(&mut self) -> Result<(), Error> {
+        if self.is_current()? {
+            return Ok(());
+        }
+        if !self.is_read_only {
+            self.take_from_new()?;
+        }
+        if self.take_from_others()? {
+            return Ok(());
+        }
+        self.await_tick()?;
+        self.look(true)
+    }
+
+    fn await_tick(&mut self) -> Result<(), Error> {
+        match self.messages.len() > LARGE {
+            true => Ok(Look::await_tick(&self.hold()?.places)?),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether nothing has changed on disk but the names of keywords, which are learned.
+    pub(super) fn is_current(&mut self) -> Result<bool, Error> {
+        self.update_keywords()?;
+        let Some(held) = &self.held else { return Ok(false) };
+        Ok(held.names.is_some()
+            && self.stamp == Some(held.places.stamp()?)
+            && self.list == uidlist::stat(&held.maildir.root)?)
+    }
+
+    /// Learns the names of keywords, if there are others.
+    pub(super) fn update_keywords(&mut self) -> Result<(), Error> {
         self.hold()?;
         let Some(held) = &self.held else { return Ok(()) };
         let root = &held.maildir.root;
@@ -43,16 +79,7 @@ impl Session {
             self.has_new_keywords |= keywords.names != self.keywords.names;
             self.keywords = keywords;
         }
-        let is_current = held.names.is_some()
-            && self.stamp == Some(held.places.stamp()?)
-            && self.list == uidlist::stat(root)?;
-        if is_current {
-            return Ok(());
-        }
-        if !self.is_read_only {
-            self.take_from_new()?;
-        }
-        self.look(true)
+        Ok(())
     }
 
     /// Moves what nobody has seen to `cur`: it is recent for whoever does that.
@@ -148,7 +175,7 @@ impl Session {
     }
 
     /// Puts what was found now beside what the caller knows.
-    fn merge(&mut self, fresh: Vec<Summary>) {
+    pub(super) fn merge(&mut self, fresh: Vec<Summary>) {
         let mut fresh = fresh.into_iter().peekable();
         for old in &mut self.messages {
             // One that comes back after the caller was told that it went would shift all others.

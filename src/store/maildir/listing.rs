@@ -5,7 +5,8 @@
 //! the list of UIDs have the stamps in the head; sizes and dates stay true for as long as the
 //! UIDVALIDITY does. Derived: whoever deletes it makes the next session read directories.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::checksum::checksum;
@@ -55,11 +56,21 @@ pub struct Listing {
 impl Listing {
     /// Reads what was left; `None` where that is nothing, or not whole.
     pub fn read(root: &Dir) -> Option<Listing> {
+        Listing::read_file(&mut Listing::open(root)?)
+    }
+
+    /// The file that was left. Nobody writes into it again: the next listing is another file.
+    pub fn open(root: &Dir) -> Option<File> {
+        root.open_file(NAME).ok()
+    }
+
+    /// Reads such a file.
+    pub fn read_file(file: &mut File) -> Option<Listing> {
         let mut octets = Vec::new();
-        let mut file = root.open_file(NAME).ok()?;
-        let size = Stat::of_file(&file).ok()?.size.min(LONGEST);
+        let size = Stat::of_file(file).ok()?.size.min(LONGEST);
         octets.reserve_exact(size as usize + 1);
-        (&mut file).take(LONGEST).read_to_end(&mut octets).ok()?;
+        file.rewind().ok()?;
+        file.take(LONGEST).read_to_end(&mut octets).ok()?;
         let (truth, numbers) = head(octets.get(..HEAD)?)?;
         let [validity, next, count, _, _, _, _, sum] = numbers;
         let body = &octets[HEAD..];

@@ -2,7 +2,8 @@
 //!
 //! Read in this order: `name` (what a file's name tells), `delivery` (a letter comes in),
 //! `directories` (and who is in them), `files` (their listing), `uidlist` and `dotlock` (the numbers
-//! that stay), `scan` (both joined), `stamp`, `view` (the box opened). The formats:
+//! that stay), `scan` (both joined), `view` (the box opened once). For sessions that stay: `session`,
+//! `join`, `change`, `copy`, `append`, `intake`; `folders` for the others. The formats:
 //! buzon-maildir(5), dovecot-uidlist(5).
 
 mod append;
@@ -19,10 +20,12 @@ mod keywords;
 mod listing;
 mod name;
 pub mod notes;
+mod rest;
 mod scan;
 mod session;
 mod stamp;
 pub mod subscriptions;
+mod tail;
 mod uidlist;
 mod view;
 

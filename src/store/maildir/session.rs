@@ -18,6 +18,7 @@ use super::directories::{Maildir, Places};
 use super::files::LOOKS;
 use super::keywords::Keywords;
 use super::listing::{self, Listing, Truth};
+use super::rest::Resting;
 use super::{name, uidlist};
 use crate::sys::dir::{Dir, Stat};
 
@@ -60,6 +61,8 @@ pub struct Session {
     pub(super) has_learned: bool,
     /// Opened when it is wanted.
     cache: Option<Cache>,
+    /// Where its messages are while it rests.
+    pub(super) resting: Option<Resting>,
     /// Whether messages are in the box that this session does not show.
     pub(super) is_partial: bool,
 }
@@ -100,6 +103,7 @@ impl Session {
             recent: 0,
             has_learned: false,
             cache: None,
+            resting: None,
             is_partial: false,
         };
         if !session.take_listing()? {
@@ -155,6 +159,7 @@ impl Session {
 
     /// Tells what is new.
     pub fn refresh(&mut self, may_expunge: bool) -> Result<Changes, Error> {
+        self.wake()?;
         self.update()?;
         let mut changes = Changes {
             keywords: std::mem::take(&mut self.has_new_keywords),
@@ -220,16 +225,17 @@ impl Session {
         Ok(self.held.insert(held))
     }
 
-    /// Gives up what can be had again.
+    /// Gives up what can be had again. Before anything else a `refresh` is needed.
     pub fn rest(&mut self) {
         self.leave_listing();
         self.close_cache();
+        self.put_away();
         self.held = None;
     }
 
     fn leave_listing(&mut self) {
         let (Some(stamp), Some(list)) = (self.stamp, self.list) else { return };
-        if !self.has_learned || self.is_partial {
+        if !self.has_learned || self.is_partial || self.resting.is_some() {
             return;
         }
         let messages = self.messages.iter().filter(|message| !message.is_gone()).copied();
@@ -375,6 +381,6 @@ impl Drop for Session {
     }
 }
 
-fn gone_mailbox() -> io::Error {
+pub(super) fn gone_mailbox() -> io::Error {
     io::Error::new(ErrorKind::StaleNetworkFileHandle, "the mailbox was removed")
 }

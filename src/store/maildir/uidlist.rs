@@ -181,7 +181,7 @@ impl Uidlist {
 }
 
 /// The first line: UIDVALIDITY, next UID, the other keys.
-fn header(line: &[u8]) -> Option<(u32, u32, Vec<u8>)> {
+pub fn header(line: &[u8]) -> Option<(u32, u32, Vec<u8>)> {
     let (mut validity, mut next, mut others) = (0, 0, Vec::new());
     for word in line.strip_prefix(b"3 ")?.split(|octet| *octet == b' ') {
         match word {
@@ -198,7 +198,8 @@ fn uid(digits: &[u8]) -> Option<u32> {
     name::number(digits).and_then(|number| u32::try_from(number).ok())
 }
 
-fn line_at(text: &[u8], range: Range<usize>) -> Option<Line> {
+/// A line that stands there in a text.
+pub fn line_at(text: &[u8], range: Range<usize>) -> Option<Line> {
     let line = &text[range.clone()];
     let digits = memchr::memchr(b' ', line)?;
     let uid = uid(&line[..digits]).filter(|uid| (1..u32::MAX).contains(uid))?;
@@ -245,18 +246,23 @@ impl Draft {
 
     /// Appends the lines to the list and syncs it. The lock is held.
     pub fn append(&self, list: &mut Uidlist, root: &Dir) -> io::Result<()> {
-        let mut file = root.append_file(NAME)?;
-        let written = file.write_all(&self.text).and_then(|()| file.sync_data());
-        if written.is_err() {
-            // Half a line is safe, as after a crash; none is better.
-            let _ = file.set_len(list.text.len() as u64);
-        }
-        written?;
         let start = list.text.len();
+        let file = self.append_at(start as u64, root)?;
         list.text.extend_from_slice(&self.text);
         list.take_lines(start).ok_or_else(|| io::Error::other("a name that fits no list"))?;
         (list.stat, list.file) = (Some(Stat::of_file(&file)?), Some(file));
         Ok(())
+    }
+
+    /// Appends the lines to a list of so many octets and syncs it. The lock is held.
+    pub fn append_at(&self, size: u64, root: &Dir) -> io::Result<File> {
+        let mut file = root.append_file(NAME)?;
+        let written = file.write_all(&self.text).and_then(|()| file.sync_data());
+        if written.is_err() {
+            // Half a line is safe, as after a crash; none is better.
+            let _ = file.set_len(size);
+        }
+        written.map(|()| file)
     }
 
     /// Replaces the list by these lines. The lock is held.

@@ -1,0 +1,100 @@
+//! A session at rest keeps no messages: they stand in the listing, which it holds open.
+//!
+//! A listing is never written into, only replaced, so whoever holds it open can read the messages
+//! as they were, however the mailbox changes meanwhile; and all that rest on one share it in the
+//! page cache. Where the listing is not just what the session knows, the messages stay in memory.
+
+use std::fs::File;
+use std::io;
+
+use super::super::Error;
+use super::super::selected::{CHANGED, GONE, RECENT, Summary, UNDATED, UNKNOWN};
+use super::super::window::Window;
+use super::listing::{Listing, Truth};
+use super::session::{BARE, IN_NEW, ODD, Session, gone_mailbox};
+use super::uidlist;
+
+/// What is kept of the messages.
+#[derive(Debug)]
+pub struct Resting {
+    listing: File,
+    /// The UIDs of those that are recent, which is nothing for a listing.
+    recent: Vec<u32>,
+}
+
+impl Session {
+    /// Puts the messages away, if they can be had again.
+    pub(super) fn put_away(&mut self) {
+        let is_told = |message: &Summary| !message.is(GONE) && !message.is(CHANGED);
+        let is_quiet = self.shown == self.messages.len() && self.messages.iter().all(is_told);
+        if self.resting.is_some() || self.is_partial || self.has_news || !is_quiet {
+            return;
+        }
+        let Some(listing) = self.same_listing() else { return };
+        let recent = self.messages.iter().filter(|message| message.is(RECENT));
+        let recent = recent.map(|message| message.uid).collect();
+        self.resting = Some(Resting { listing, recent });
+        (self.messages, self.odd, self.shown) = (Vec::new(), Vec::new(), 0);
+    }
+
+    /// The listing on disk, if it says at least what this session knows.
+    fn same_listing(&mut self) -> Option<File> {
+        let truth = Truth::of(self.stamp?, &self.list?);
+        let mut file = Listing::open(&self.hold().ok()?.maildir.root)?;
+        let listing = Listing::read_file(&mut file)?;
+        let is_same = listing.truth == truth
+            && listing.uid_validity == self.uid_validity
+            && listing.uid_next == self.uid_next
+            && listing.odd == self.odd
+            && listing.messages.len() == self.messages.len()
+            && self.messages.iter().zip(&listing.messages).all(|(ours, kept)| says(kept, ours));
+        is_same.then_some(file)
+    }
+
+    /// Takes what another session found, if its listing is true by now: of a crowd that waits on
+    /// one box, one looks.
+    pub(super) fn take_from_others(&mut self) -> Result<bool, Error> {
+        // What we moved is recent for us, which only a look of our own tells.
+        if !self.arrived.is_empty() {
+            return Ok(false);
+        }
+        let (validity, is_read_only) = (self.uid_validity, self.is_read_only);
+        let held = self.hold()?;
+        let Some((file, list)) = uidlist::open(&held.maildir.root)? else { return Ok(false) };
+        let Some(listing) = Listing::read(&held.maildir.root) else { return Ok(false) };
+        let stamp = held.places.stamp()?;
+        let is_true = listing.truth == Truth::of(stamp, &list) && listing.uid_validity == validity;
+        if !is_true || (!is_read_only && listing.messages.iter().any(|one| one.is(IN_NEW))) {
+            return Ok(false);
+        }
+        held.names = Some(Window::new(file));
+        (self.stamp, self.list) = (Some(stamp), Some(list));
+        (self.uid_next, self.odd) = (listing.uid_next, listing.odd);
+        self.merge(listing.messages);
+        Ok(true)
+    }
+
+    /// Takes the messages back.
+    pub(super) fn wake(&mut self) -> io::Result<()> {
+        let Some(Resting { listing, recent }) = &mut self.resting else { return Ok(()) };
+        let Listing { mut messages, odd, .. } =
+            Listing::read_file(listing).ok_or_else(gone_mailbox)?;
+        for message in &mut messages {
+            message.put(RECENT, recent.binary_search(&message.uid).is_ok());
+        }
+        self.shown = messages.len();
+        (self.messages, self.odd, self.resting) = (messages, odd, None);
+        Ok(())
+    }
+}
+
+/// Whether a listing says all that we know of a message.
+fn says(kept: &Summary, ours: &Summary) -> bool {
+    let place = |one: &Summary| (one.uid, one.marks, one.place, one.length, one.state & LASTING);
+    place(kept) == place(ours)
+        && (ours.octets == UNKNOWN || ours.octets == kept.octets)
+        && (ours.date == UNDATED || ours.date == kept.date)
+}
+
+/// What a listing keeps of a state.
+const LASTING: u8 = IN_NEW | BARE | ODD;
