@@ -174,13 +174,11 @@ impl Imapd<'_> {
                 self.ranges("RFC822.HEADER", Side::Header, at, fetched, apart, open)?
             }
             Item::Rfc822Text => self.ranges("RFC822.TEXT", Side::Text, at, fetched, apart, open)?,
-            Item::Section { section, partial: None, .. } if *section == Section::default() => {
-                self.whole("BODY[]", at, fetched, open)?;
-            }
-            Item::Section { section, partial: Some(partial), .. }
-                if *section == Section::default() =>
-            {
-                self.piece(section, *partial, at, fetched, open)?;
+            Item::Section { section, partial, .. } if *section == Section::default() => {
+                match partial {
+                    None => self.whole("BODY[]", at, fetched, open)?,
+                    Some(partial) => self.piece(section, *partial, at, fetched, open)?,
+                }
             }
             Item::Section { section, partial, .. } => {
                 self.section(section, *partial, at, fetched, apart, open)?;
