@@ -237,6 +237,11 @@ fn letters_are_appended_together_or_not_at_all() {
     assert_eq!(fs::read_dir(maildir.join("tmp")).unwrap().count(), 0);
     assert_eq!(inbox.refresh(true).unwrap().exists, None);
     assert_eq!(append(&folders, "INBOX", &["three\n"], SEEN).1, [6]);
+    // A letter of long ago is no file that somebody left behind.
+    let old = folders.prepare_append("INBOX", &letter, SEEN, &[], Some(1_000_000_000)).unwrap();
+    deliver(&maildir, b"four\n");
+    drop(folders.open("INBOX", false).unwrap());
+    folders.commit_append(vec![old]).unwrap();
     assert!(matches!(
         folders.prepare_append("none", &letter, SEEN, &[], None),
         Err(FolderError::Missing)

@@ -283,7 +283,8 @@ fn old_files_in_tmp_go() {
     for (name, hours) in [("old", 37), ("young", 35)] {
         put(&maildir, &format!("tmp/{name}"), "x");
         let file = fs::File::options().write(true).open(maildir.join("tmp").join(name)).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+        let then = SystemTime::now() - Duration::from_secs(hours * 3600);
+        file.set_times(fs::FileTimes::new().set_modified(then).set_accessed(then)).unwrap();
     }
     Mailbox::open(&maildir).unwrap();
     assert_eq!(names(&maildir, "tmp"), ["young"]);

@@ -158,6 +158,13 @@ impl Dir {
         Ok(Stat::of(&fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW)?))
     }
 
+    /// When the content of an entry was last read or changed.
+    pub fn last_use(&self, name: &[u8]) -> io::Result<SystemTime> {
+        let stat = fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        let seconds = u64::try_from(stat.st_atime.max(stat.st_mtime)).unwrap_or(0);
+        Ok(UNIX_EPOCH + Duration::from_secs(seconds))
+    }
+
     /// The inode of the directory itself.
     pub fn stat_self(&self) -> io::Result<Stat> {
         Ok(Stat::of(&fstat(&self.0)?))

@@ -59,11 +59,13 @@ impl Maildir {
     }
 
     /// Removes what writers left behind in `tmp`. What cannot be removed stays.
+    ///
+    /// Careful: what a client appends, or is copied, may bear an old date as its mtime.
     pub fn clean_tmp(&self) -> io::Result<()> {
         let tmp = self.sub(b"tmp")?;
         let now = SystemTime::now();
         tmp.entries(|name, kind| {
-            let age = tmp.stat(name).ok().and_then(|stat| now.duration_since(stat.mtime).ok());
+            let age = tmp.last_use(name).ok().and_then(|last| now.duration_since(last).ok());
             if kind == Kind::File && age.is_some_and(|age| age > TMP_LIFE) {
                 let _ = tmp.unlink(name);
             }
