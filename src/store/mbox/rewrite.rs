@@ -291,9 +291,10 @@ pub fn repair(locked: &mut Locked, state: &mut State) -> Result<(), Error> {
     let end = metadata.len();
     // Where the lock file still was the dead writer's, nobody has touched the mbox since.
     let is_untouched = locked.dead.is_some_and(|dead| u64::from(dead) == plan.process);
+    // Whoever comes next, if we are killed too, must know that it still is.
+    let plan = Plan { process: std::process::id().into(), ..plan };
     if is_untouched {
-        // Whoever comes next, if we are killed too, must know that it still is.
-        state.plan = Some(Plan { process: std::process::id().into(), ..plan });
+        state.plan = Some(plan);
         state.write(false)?;
     }
     let copy_end = plan.copy.saturating_add(plan.length);

@@ -126,12 +126,16 @@ fn child() {
 fn killed_at(step: u32, work: &str, furnish: fn(&Path)) -> (tempfile::TempDir, bool) {
     let place = tempfile::tempdir().unwrap();
     furnish(place.path());
+    let killed = kill_at(step, work, place.path());
+    (place, killed)
+}
+
+fn kill_at(step: u32, work: &str, place: &Path) -> bool {
     let program: PathBuf = std::env::current_exe().unwrap();
     let mut child = Command::new(program);
-    child.args(["--exact", "store::mbox::tests::child"]).env("BUZON_PLACE", place.path());
+    child.args(["--exact", "store::mbox::tests::child"]).env("BUZON_PLACE", place);
     child.env("BUZON_WORK", work).env("BUZON_KILL_AT", step.to_string());
-    let status = child.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-    (place, !status.success())
+    !child.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
 }
 
 fn ours(place: &Path) {
@@ -221,4 +225,24 @@ fn messages_are_removed() {
     each_step(FULL, ours, &[2, 4, 5], &[0, 1, 3]);
     each_step(FULL, numbered, &[2, 4, 5], &[0, 1, 3]);
     each_step("remove-last", mixed, &[0, 1, 2, 3], &[4, 5]);
+}
+
+/// Whoever finishes the work of the dead may be killed at it too.
+#[test]
+fn a_repair_is_killed() {
+    for (first, second) in (0..24).step_by(3).flat_map(|first| (0..7).map(move |n| (first, n))) {
+        for (work, stay) in [("remove", [1, 4, 5]), (FULL, [2, 4, 5])] {
+            let (place, _) = killed_at(first, work, ours);
+            let next = if second % 2 == 0 { "number" } else { "append" };
+            kill_at(second, next, place.path());
+            let found = letters(&mut open(place.path()));
+            let told =
+                format!("{work} killed at {first}, then, at {next}, at {second}: {found:#?}");
+            let all = expected(&[0, 1, 2, 3, 4, 5, LETTERS]);
+            let known = found.iter().map(|letter| all.iter().position(|one| one == letter));
+            let known: Vec<usize> = known.map(|at| at.expect(&told)).collect();
+            assert!(known.is_sorted_by(|a, b| a < b), "{told}");
+            assert!(stay.iter().all(|number| known.contains(number)), "{told}");
+        }
+    }
 }
