@@ -183,7 +183,7 @@ fn reader(address: &str, number: u64, done: &AtomicBool) -> Read {
     loop {
         let last = done.load(Ordering::Relaxed);
         session(address, &mut random, &mut read);
-        if last {
+        if last && !read.deleted.is_empty() {
             return read;
         }
     }
