@@ -1,5 +1,6 @@
 """A user's mailbox, read by none of the programs at work: Maildir or mbox, by Python's library."""
 
+import fcntl
 import mailbox
 
 from common import Site, check
@@ -39,9 +40,14 @@ class Box:
     def messages(self):
         if not self.path.exists():
             return []
-        box = (mailbox.mbox if self.is_mbox else mailbox.Maildir)(self.path, create=False)
-        # UW's and Dovecot's keep their own notes in a first message, when there is no other.
-        return [message for message in box if "X-IMAP" not in message]
+        if not self.is_mbox:
+            return list(mailbox.Maildir(self.path, create=False))
+        with open(self.path, "rb+") as file:
+            # While another program rewrites the file it is no mailbox.
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            # UW's and Dovecot's keep their own notes in a first message, when there is no other.
+            box = mailbox.mbox(self.path, create=False)
+            return [message for message in box if "X-IMAP" not in message]
 
     def texts(self):
         return [message.as_bytes() for message in self.messages()]
