@@ -84,7 +84,7 @@ fn a_letter_is_its_owners_alone_and_tells_its_sizes() {
     let in_file = Letter {
         sender: "",
         head: b"X: y\n",
-        body: Body::File { file: &file, octets: 18, lines: 2 },
+        body: Body::File { file: &file, at: 0, octets: 18, lines: 2 },
     };
     let two = [letter(b"Subject: x\n\nhello\n"), in_file];
     let prepared = two.iter().map(|letter| prepare(&maildir, letter).unwrap()).collect();

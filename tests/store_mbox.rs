@@ -125,7 +125,7 @@ fn a_letter_from_a_file_is_the_same() {
     let file = tempfile::tempfile().unwrap();
     let text = b"Subject: x\n\nFrom a file\nno end";
     std::os::unix::fs::FileExt::write_all_at(&file, text, 0).unwrap();
-    let body = Body::File { file: &file, octets: text.len() as u64, lines: 3 };
+    let body = Body::File { file: &file, at: 0, octets: text.len() as u64, lines: 3 };
     place.try_prepare(body, Duration::ZERO).unwrap().settle().unwrap();
     let expected = format!("{HEAD}Subject: x\n\nFrom a file\nno end\n").replace('\n', "\r\n");
     assert_eq!(all(&mut place.open()), [expected]);

@@ -148,7 +148,7 @@ fn prepare(
     let head = head.concat();
     let body = match letter.content {
         Content::Memory(octets) => store::Body::Octets(octets),
-        Content::File { file, octets, lines } => store::Body::File { file, octets, lines },
+        Content::File { file, at, octets, lines } => store::Body::File { file, at, octets, lines },
     };
     let _owner = owner(user)?;
     let sender = letter.reverse_path.map_or(String::new(), ToString::to_string);

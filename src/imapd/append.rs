@@ -139,7 +139,7 @@ impl Imapd<'_> {
         let mut spool = spool.map_err(spooled)?;
         let body = match spool.content().map_err(spooled)? {
             Content::Memory(octets) => Body::Octets(octets),
-            Content::File { file, octets, lines } => Body::File { file, octets, lines },
+            Content::File { file, at, octets, lines } => Body::File { file, at, octets, lines },
         };
         let (flags, keywords) = marks(&message.flags);
         let date = message.date.map(|date| date.timestamp());

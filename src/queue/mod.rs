@@ -1,5 +1,20 @@
-//! Letters on their way. So far only those that are being received: see `spool`.
+//! Letters on their way: while they are received, and until everybody has them.
+//!
+//! `spool` is the letter that comes in; `Queue` are the directories where letters wait, a file each;
+//! `Claimed` is one that this process works on; `wake` tells the runner that there is work.
 
-mod spool;
+mod claim; // one letter, held by its lock
+mod directory; // where letters wait, and their states
+mod envelope; // from whom, to whom, how far
+mod file; // buzon-queue(5)
+mod spool; // in memory or in a file without a name
+pub mod wake; // the FIFO
 
+pub use claim::{Claim, Claimed};
+pub use directory::{Entry, Pending, Place, Queue};
+pub use envelope::{Body, Envelope, Goal, Notify, Recipient, Ret, Said, State};
+pub use file::Event;
 pub use spool::{Content, Spool};
+
+#[cfg(test)]
+mod tests;

@@ -23,10 +23,12 @@ pub struct Spool {
 pub enum Content<'a> {
     /// All of it.
     Memory(&'a [u8]),
-    /// A file, from its start: its octets, and the LFs among them.
+    /// A part of a file.
     File {
-        /// Read from offset 0 on.
+        /// Open for reading.
         file: &'a File,
+        /// Where the letter begins.
+        at: u64,
         /// Its length.
         octets: u64,
         /// LFs.
@@ -79,7 +81,7 @@ impl Spool {
                 self.lines += memchr::memchr_iter(b'\n', &self.memory).count() as u64;
                 self.memory = Vec::new();
                 file.rewind()?;
-                Ok(Content::File { file, octets: self.octets, lines: self.lines })
+                Ok(Content::File { file, at: 0, octets: self.octets, lines: self.lines })
             }
         }
     }
@@ -103,7 +105,9 @@ mod tests {
             spool.settle().unwrap();
             assert!(spool.memory.capacity() <= 2 * limits::LETTER_IN_MEMORY + 1024);
         }
-        let Content::File { mut file, octets, lines } = spool.content().unwrap() else { panic!() };
+        let Content::File { mut file, octets, lines, .. } = spool.content().unwrap() else {
+            panic!()
+        };
         let mut text = String::new();
         file.read_to_string(&mut text).unwrap();
         assert_eq!((octets, lines), (1_000_011, 10_001));

@@ -18,10 +18,12 @@ pub struct Letter<'a> {
 pub enum Body<'a> {
     /// In memory.
     Octets(&'a [u8]),
-    /// In a file, from its beginning.
+    /// In a file.
     File {
         /// Open for reading; its offset is moved.
         file: &'a File,
+        /// Where they begin.
+        at: u64,
         /// How many octets.
         octets: u64,
         /// How many of them are LF.

@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod clock;
 pub mod crypt;
 pub mod dir;
+pub mod fifo;
 pub mod file;
 pub mod identity;
 pub mod inotify;

@@ -64,16 +64,16 @@ pub fn write(mut file: &File, letter: &Letter) -> io::Result<(u64, u64)> {
             let lines = wire::bare_line_feeds(body);
             return Ok(sizes(head, (body.len() + end.len()) as u64, lines + end.len() as u64));
         }
-        Body::File { file: mut body, octets, lines } => {
+        Body::File { file: mut body, at, octets, lines } => {
             file.write_all(head)?;
-            body.seek(SeekFrom::Start(0))?;
+            body.seek(SeekFrom::Start(at))?;
             let copied = io::copy(&mut io::Read::take(body, octets), &mut file)?;
             if copied != octets {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
             }
             let mut last = [b'\n'];
             if octets > 0 {
-                body.read_exact_at(&mut last, octets - 1)?;
+                body.read_exact_at(&mut last, at + octets - 1)?;
             }
             (octets, lines, last)
         }

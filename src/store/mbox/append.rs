@@ -54,8 +54,8 @@ pub fn prepare(
         let (file, from) = (&locked.file, (letter.sender, &moment[..]));
         let mark = match letter.body {
             Body::Octets(octets) => write(file, end, from, letter.head, octets)?,
-            Body::File { file: body, octets, .. } => {
-                write(file, end, from, letter.head, Part { file: body, at: 0, end: octets })?
+            Body::File { file: body, at, octets, .. } => {
+                write(file, end, from, letter.head, Part { file: body, at, end: at + octets })?
             }
         };
         checkpoint();

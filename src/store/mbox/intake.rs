@@ -50,8 +50,8 @@ pub fn prepare(
     io::Write::write_all(&mut writer, letter.head)?;
     match letter.body {
         Body::Octets(octets) => io::Write::write_all(&mut writer, octets)?,
-        Body::File { file, octets, .. } => {
-            io::copy(&mut Part { file, at: 0, end: octets }, &mut writer)?;
+        Body::File { file, at, octets, .. } => {
+            io::copy(&mut Part { file, at, end: at + octets }, &mut writer)?;
         }
     }
     let end = spool.metadata()?.len();
