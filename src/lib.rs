@@ -12,6 +12,7 @@ pub mod conf;
 pub mod mail;
 // 2 media
 pub mod auth;
+pub mod dns;
 pub mod net;
 pub mod queue;
 pub mod store;

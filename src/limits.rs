@@ -29,6 +29,8 @@ pub const HEADER: usize = 1024 * 1024;
 pub const HEADER_LINE: usize = 16 * 1024;
 /// Delivered-To fields of a letter that are looked at for a loop.
 pub const DELIVERIES: usize = 1_000;
+/// An answer of the name server; the resolver itself gives up before.
+pub const LOOKUP: Duration = Duration::from_secs(30);
 /// The envelope of a queued letter: a thousand recipients with all that RFC 3461 lets them say.
 pub const ENVELOPE: usize = 4 * 1024 * 1024;
 /// All that happened to a queued letter, a line for each recipient and attempt.

@@ -75,7 +75,7 @@ fn parse(path: &Path, text: &str) -> Result<Site, Error> {
             site.settings.push(Setting { key: key.name, value, line: None });
         }
         for (at, (_, value, line)) in lines.enumerate() {
-            if at > 0 && key.name != "certificate" {
+            if at > 0 && !["certificate", "relay"].contains(&key.name) {
                 faults.push(format!("{}:{line}: '{}' is said twice", path.display(), key.name));
             }
             if let Err(fault) = (key.set)(&mut site, &Words { text: value, directory }) {
@@ -187,6 +187,20 @@ fn empty() -> Site {
         imap_timeout: Duration::ZERO,
         failure_delay: Duration::ZERO,
         login_delay: Duration::ZERO,
+        queue: PathBuf::new(),
+        dns_zone: None,
+        relays: Vec::new(),
+        relay_logins: None,
+        relay_domains: Vec::new(),
+        relay_from: Vec::new(),
+        tls_require: Vec::new(),
+        mta_sts: false,
+        retry_first: Duration::ZERO,
+        retry_longest: Duration::ZERO,
+        delay_report: Duration::ZERO,
+        give_up: Duration::ZERO,
+        max_deliveries: 1,
+        max_deliveries_per_host: 1,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A test holds this table, the sample `etc/buzon/buzon.conf` and buzon.conf(5) together.
 
+use super::relay::{Domain, Peers, Relay};
 use super::values::{Address, Network, duration, size, switch};
 use super::{Certificate, Location, Role, Site};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,10 @@ impl Words<'_> {
         self.one().map(|word| self.directory.join(word))
     }
 
+    fn path_or_none(&self) -> Result<Option<PathBuf>, String> {
+        if self.text == "none" { Ok(None) } else { self.path().map(Some) }
+    }
+
     fn switch(&self) -> Result<bool, String> {
         self.read(switch, "'yes' or 'no'")
     }
@@ -78,7 +83,7 @@ fn listen(site: &mut Site, role: Role, words: &Words) -> Result<(), String> {
 }
 
 /// A host or domain name, in lower case (RFC 5321 §4.1.2: Domain).
-fn domain(word: &str) -> Option<String> {
+pub(super) fn domain(word: &str) -> Option<String> {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
@@ -365,5 +370,110 @@ pub const KEYS: &[Key] = &[
         default: "0s",
         meaning: "the time between two POP3 logins of a user (RFC 2449 §6.5)",
         set: |site, words| words.duration().map(|value| site.login_delay = value),
+    },
+    Key {
+        name: "queue",
+        default: "/var/spool/buzon/queue",
+        meaning: "where letters wait that leave",
+        set: |site, words| words.path().map(|value| site.queue = value),
+    },
+    Key {
+        name: "dns_zone",
+        default: "none",
+        meaning: "a zone file that stands for the domain name system",
+        set: |site, words| {
+            site.dns_zone = words.path_or_none()?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "relay",
+        default: "none",
+        meaning: "which letters leave which way; more lines for more",
+        set: |site, words| {
+            if words.text != "none" {
+                let relay = Relay::parse(words.text);
+                site.relays.push(relay.ok_or("is not letters and a way: * smtp:host:port")?);
+            }
+            Ok(())
+        },
+    },
+    Key {
+        name: "relay_logins",
+        default: "none",
+        meaning: "the file of names and passwords at relays",
+        set: |site, words| {
+            site.relay_logins = words.path_or_none()?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "relay_domains",
+        default: "none",
+        meaning: "domains of others whose mail is taken and handed on",
+        set: |site, words| {
+            site.relay_domains = words.all(Domain::parse, "a domain name")?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "relay_from",
+        default: "none",
+        meaning: "clients whose letters may leave without a login",
+        set: |site, words| {
+            site.relay_from = words.all(Peers::parse, "a network, a range or a name")?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "tls_require",
+        default: "none",
+        meaning: "domains that are sent to by verified TLS or not at all",
+        set: |site, words| {
+            site.tls_require = words.all(Domain::parse, "a domain name")?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "mta_sts",
+        default: "yes",
+        meaning: "heed what domains say of TLS (RFC 8461)",
+        set: |site, words| words.switch().map(|value| site.mta_sts = value),
+    },
+    Key {
+        name: "retry_first",
+        default: "5m",
+        meaning: "the time before a letter is tried again",
+        set: |site, words| words.duration().map(|value| site.retry_first = value),
+    },
+    Key {
+        name: "retry_longest",
+        default: "4h",
+        meaning: "the longest time between two attempts (RFC 5321 §4.5.4.1)",
+        set: |site, words| words.duration().map(|value| site.retry_longest = value),
+    },
+    Key {
+        name: "delay_report",
+        default: "4h",
+        meaning: "when the sender is told that it takes long",
+        set: |site, words| words.duration().map(|value| site.delay_report = value),
+    },
+    Key {
+        name: "give_up",
+        default: "4d",
+        meaning: "when a letter goes back to its sender (RFC 5321 §4.5.4.1)",
+        set: |site, words| words.duration().map(|value| site.give_up = value),
+    },
+    Key {
+        name: "max_deliveries",
+        default: "50",
+        meaning: "connections to other hosts at once",
+        set: |site, words| words.count().map(|value| site.max_deliveries = value),
+    },
+    Key {
+        name: "max_deliveries_per_host",
+        default: "5",
+        meaning: "connections to one destination at once",
+        set: |site, words| words.count().map(|value| site.max_deliveries_per_host = value),
     },
 ];

@@ -1,15 +1,17 @@
 //! The configuration: `key value` lines become a `Site`.
 //!
 //! `keys` is the one table of what may be said; `file` reads lines and finds faults; `values`
-//! turns words into durations, sizes, networks. A Site never changes: SIGHUP makes another. The
+//! and `relay` turn words into durations, sizes, networks. A Site never changes: SIGHUP makes another. The
 //! users, aliases and lists are no part of it. The format: buzon.conf(5).
 
 mod file;
 mod keys;
+mod relay;
 mod values;
 
 pub use file::{Error, Setting, load};
 pub use keys::{KEYS, Key};
+pub use relay::{Domain, Peers, Relay, Speaks, Way, Whose};
 pub use values::{Address, Network, client, duration};
 
 use std::net::IpAddr;
@@ -174,6 +176,34 @@ pub struct Site {
     pub failure_delay: Duration,
     /// RFC 2449 §6.5: seconds between two POP3 logins of a user.
     pub login_delay: Duration,
+    /// Directory of letters that wait to leave.
+    pub queue: PathBuf,
+    /// The file that stands for the domain name system.
+    pub dns_zone: Option<PathBuf>,
+    /// Which letters leave which way; the first that fits counts.
+    pub relays: Vec<Relay>,
+    /// The file with names and passwords at relays.
+    pub relay_logins: Option<PathBuf>,
+    /// Domains of others whose mail is taken and handed on.
+    pub relay_domains: Vec<Domain>,
+    /// Clients whose letters may leave without a login.
+    pub relay_from: Vec<Peers>,
+    /// Domains that are sent to by verified TLS or not at all.
+    pub tls_require: Vec<Domain>,
+    /// Heed what domains say of TLS (RFC 8461).
+    pub mta_sts: bool,
+    /// The time before a letter is tried again; it doubles with each attempt.
+    pub retry_first: Duration,
+    /// RFC 5321 §4.5.4.1: the longest time between two attempts.
+    pub retry_longest: Duration,
+    /// When the sender is told that it takes long.
+    pub delay_report: Duration,
+    /// RFC 5321 §4.5.4.1: when a letter goes back to its sender.
+    pub give_up: Duration,
+    /// Connections to other hosts at once.
+    pub max_deliveries: usize,
+    /// Connections to one destination at once.
+    pub max_deliveries_per_host: usize,
 }
 
 impl Site {
