@@ -2,7 +2,7 @@
 //!
 //! The lock goes with the process, so that whoever is killed leaves the letter to the next.
 
-use super::Content;
+use super::Text;
 use super::directory::{Entry, Place, Queue};
 use super::envelope::Envelope;
 use super::file::{self, Event};
@@ -125,17 +125,22 @@ pub(super) fn read(file: &File) -> io::Result<Result<Read, String>> {
 }
 
 impl Claimed {
-    /// The letter: header and text, LF line ends.
-    pub fn content(&self) -> Content<'_> {
-        Content::File { file: &self.file, at: self.at, octets: self.octets, lines: self.lines }
+    /// The letter, opened once more: whoever reads it disturbs nobody.
+    pub fn text(&self) -> io::Result<Text> {
+        let file = self.dir.open_file(self.entry.name().as_bytes())?;
+        Ok(Text { file, at: self.at, octets: self.octets, lines: self.lines, offset: 0 })
     }
 
     /// Writes down what happened, seconds since 1970.
     ///
     /// It is not synced: of what a crash of the machine takes away something is done once more.
-    pub fn note(&mut self, at: u64, event: Event) -> io::Result<()> {
-        self.file.write_all(file::line(at, &event).as_bytes())?;
-        file::apply(&mut self.envelope, event).ok_or(io::ErrorKind::InvalidInput.into())
+    pub fn note(&mut self, at: u64, events: Vec<Event>) -> io::Result<()> {
+        let lines: String = events.iter().map(|event| file::line(at, event)).collect();
+        self.file.write_all(lines.as_bytes())?;
+        for event in events {
+            file::apply(&mut self.envelope, event).ok_or(io::ErrorKind::InvalidInput)?;
+        }
+        Ok(())
     }
 
     /// To be tried again then, seconds since 1970.

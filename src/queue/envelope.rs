@@ -82,6 +82,9 @@ pub struct Recipient {
     pub notify: Option<Notify>,
     /// RFC 3461 §4.2: `rfc822;` and the address the sender wrote, as xtext.
     pub orcpt: Option<String>,
+    /// The reverse-path for this one where an alias has an owner or a forwarder signs it; `None`
+    /// for that of the letter.
+    pub sender: Option<Mailbox>,
     /// How far it has come.
     pub state: State,
 }
@@ -91,6 +94,8 @@ pub struct Recipient {
 pub enum Goal {
     /// The address: here or at another host.
     Address,
+    /// The mailbox of this user; aliases are done with.
+    User(String),
     /// A command for the shell, run as this user, or as the account for programs of aliases.
     Program(String, Option<String>),
     /// A file to append to, written as this user, or as that account.
@@ -127,7 +132,7 @@ impl Recipient {
     /// An address nobody has tried.
     pub fn new(number: usize, path: Mailbox) -> Recipient {
         let (goal, state) = (Goal::Address, State::Waiting(None));
-        Recipient { number, path, goal, notify: None, orcpt: None, state }
+        Recipient { number, path, goal, notify: None, orcpt: None, sender: None, state }
     }
 
     /// Whether it is still to be delivered.
@@ -164,6 +169,11 @@ impl Envelope {
         let number = self.recipients.len() + 1;
         self.recipients.push(Recipient::new(number, path));
         &mut self.recipients[number - 1]
+    }
+
+    /// The reverse-path a recipient's copy leaves under.
+    pub fn sender<'a>(&'a self, to: &'a Recipient) -> Option<&'a Mailbox> {
+        to.sender.as_ref().or(self.reverse_path.as_ref())
     }
 
     /// Whether nobody waits and nobody is to be told.

@@ -167,9 +167,15 @@ fn recipient(to: &Recipient) -> String {
     if let Goal::Program(_, Some(owner)) | Goal::File(_, Some(owner)) = &to.goal {
         let _ = write!(text, " owner={owner}");
     }
+    if let Goal::User(name) = &to.goal {
+        let _ = write!(text, " user={name}");
+    }
+    if let Some(sender) = &to.sender {
+        let _ = write!(text, " from <{sender}>");
+    }
     let _ = write!(text, " <{}>", to.path);
     match &to.goal {
-        Goal::Address => {}
+        Goal::Address | Goal::User(_) => {}
         Goal::Program(command, _) => {
             let _ = write!(text, " |{command}");
         }
@@ -182,13 +188,20 @@ fn recipient(to: &Recipient) -> String {
 
 fn read_recipient(text: &str) -> Option<Recipient> {
     let (number, mut rest) = text.split_once(' ')?;
-    let (mut notify, mut orcpt, mut owner) = (None, None, None);
+    let (mut notify, mut orcpt, mut owner, mut user, mut sender) = (None, None, None, None, None);
     while !rest.starts_with('<') {
         let (word, after) = rest.split_once(' ')?;
+        if word == "from" {
+            let mut cursor = Cursor::new(after.as_bytes());
+            sender = Some(forward_path(&mut cursor).ok()?);
+            rest = std::str::from_utf8(cursor.rest()).ok()?.strip_prefix(' ')?;
+            continue;
+        }
         match word.split_once('=')? {
             ("notify", words) => notify = Some(read_notify(words)?),
             ("orcpt", address) => orcpt = Some(address.to_owned()),
             ("owner", name) => owner = Some(name.to_owned()),
+            ("user", name) => user = Some(name.to_owned()),
             _ => return None,
         }
         rest = after;
@@ -196,14 +209,14 @@ fn read_recipient(text: &str) -> Option<Recipient> {
     let mut cursor = Cursor::new(rest.as_bytes());
     let path = forward_path(&mut cursor).ok()?;
     let goal = match std::str::from_utf8(cursor.rest()).ok()?.strip_prefix(' ') {
-        None => Goal::Address,
+        None => user.map_or(Goal::Address, Goal::User),
         Some(goal) => match goal.strip_prefix('|') {
             Some(command) => Goal::Program(command.into(), owner),
             None => Goal::File(goal.into(), owner),
         },
     };
     let state = State::Waiting(None);
-    Some(Recipient { number: number.parse().ok()?, path, goal, notify, orcpt, state })
+    Some(Recipient { number: number.parse().ok()?, path, goal, notify, orcpt, sender, state })
 }
 
 fn read_notify(words: &str) -> Option<Notify> {
@@ -290,6 +303,9 @@ mod tests {
         to.notify = Some(Notify::default());
         to.goal = Goal::Program("/usr/bin/vacation -a \"x y\" <z>".into(), Some("luis".into()));
         envelope.add(mailbox("log@example.test")).goal = Goal::File("/var/log/a b".into(), None);
+        let to = envelope.add(mailbox("eva@example.test"));
+        to.goal = Goal::User("eva".into());
+        to.sender = Some(mailbox("\"owner a\"@example.test"));
         envelope
     }
 
@@ -312,7 +328,7 @@ mod tests {
             host: host.map(Into::into),
             text: text.into(),
         };
-        let mut added = Recipient::new(5, mailbox("eva@aula.test"));
+        let mut added = Recipient::new(6, mailbox("eva@aula.test"));
         added.orcpt = Some("rfc822;staff@example.test".into());
         let events = [
             Event::State(1, State::Waiting(Some(said("450 later, please", Some("mx.aula.test"))))),
@@ -321,7 +337,7 @@ mod tests {
             Event::Recipient(added),
             Event::Tried,
             Event::DelayTold,
-            Event::State(5, State::Reported),
+            Event::State(6, State::Reported),
         ];
         let mut expected = letter();
         let mut journal = String::new();

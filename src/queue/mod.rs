@@ -8,6 +8,7 @@ mod directory; // where letters wait, and their states
 mod envelope; // from whom, to whom, how far
 mod file; // buzon-queue(5)
 mod spool; // in memory or in a file without a name
+mod text; // the letter in its file
 pub mod wake; // the FIFO
 
 pub use claim::{Claim, Claimed};
@@ -15,6 +16,7 @@ pub use directory::{Entry, Pending, Place, Queue};
 pub use envelope::{Body, Envelope, Goal, Notify, Recipient, Ret, Said, State};
 pub use file::Event;
 pub use spool::{Content, Spool};
+pub use text::Text;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::mail::{Mailbox, forward_path};
 use crate::text::Cursor;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use tempfile::TempDir;
 
 const TEXT: &[u8] = b"Subject: a\n\nbuzon-queue 1\n\n7 done 1\n.\n";
@@ -39,18 +39,10 @@ fn taken(queue: &Queue, place: Place, entry: &Entry) -> Box<Claimed> {
     }
 }
 
-fn text(content: &Content) -> Vec<u8> {
-    match content {
-        Content::Memory(text) => text.to_vec(),
-        Content::File { file, at, octets, lines } => {
-            let mut file: &std::fs::File = file;
-            file.seek(SeekFrom::Start(*at)).unwrap();
-            let mut text = Vec::new();
-            file.take(*octets).read_to_end(&mut text).unwrap();
-            assert_eq!(text.iter().filter(|octet| **octet == b'\n').count() as u64, *lines);
-            text
-        }
-    }
+fn text(claimed: &Claimed) -> Vec<u8> {
+    let mut text = Vec::new();
+    claimed.text().unwrap().read_to_end(&mut text).unwrap();
+    text
 }
 
 #[test]
@@ -61,11 +53,11 @@ fn a_letter_comes_in_is_told_what_happens_and_goes() {
     assert_eq!(entries(&queue, Place::Due), std::slice::from_ref(&entry));
     let mut claimed = taken(&queue, Place::Due, &entry);
     assert_eq!(claimed.envelope, letter("a", 100));
-    assert_eq!(text(&claimed.content()), [b"Received: x\n", TEXT].concat());
+    assert_eq!(text(&claimed), [b"Received: x\n", TEXT].concat());
     let said = Said { at: 101, status: "4.4.1".into(), host: None, text: "down".into() };
-    claimed.note(101, Event::State(1, State::Done)).unwrap();
-    claimed.note(101, Event::State(2, State::Waiting(Some(said.clone())))).unwrap();
-    claimed.note(101, Event::Tried).unwrap();
+    claimed.note(101, vec![Event::State(1, State::Done)]).unwrap();
+    claimed.note(101, vec![Event::State(2, State::Waiting(Some(said.clone())))]).unwrap();
+    claimed.note(101, vec![Event::Tried]).unwrap();
     claimed.defer(400).unwrap();
     assert_eq!(entries(&queue, Place::Due), [Entry { due: 400, id: "a".into() }]);
 
@@ -77,7 +69,7 @@ fn a_letter_comes_in_is_told_what_happens_and_goes() {
     taken(&queue, place, &entry).hold().unwrap();
     assert_eq!(entries(&queue, Place::Due), []);
     let mut held = taken(&queue, Place::Hold, &entry);
-    held.note(500, Event::State(2, State::Done)).unwrap();
+    held.note(500, vec![Event::State(2, State::Done)]).unwrap();
     assert!(held.envelope.is_finished());
     held.remove().unwrap();
     assert_eq!(entries(&queue, Place::Hold), []);
@@ -120,7 +112,7 @@ fn a_line_that_a_crash_cut_does_not_count() {
     file.write_all(b"2 done 1\n3 done").unwrap();
     let mut claimed = taken(&queue, Place::Due, &entry);
     assert!(claimed.envelope.recipients[1].is_waiting());
-    claimed.note(4, Event::State(2, State::Done)).unwrap();
+    claimed.note(4, vec![Event::State(2, State::Done)]).unwrap();
     drop(claimed);
     assert!(taken(&queue, Place::Due, &entry).envelope.is_finished());
 }
