@@ -31,6 +31,20 @@ pub const HEADER_LINE: usize = 16 * 1024;
 pub const DELIVERIES: usize = 1_000;
 /// An answer of the name server; the resolver itself gives up before.
 pub const LOOKUP: Duration = Duration::from_secs(30);
+/// Letters that a runner works on at a time; each has its file open.
+pub const LETTERS: usize = 1_000;
+/// Jobs of one destination that a runner keeps in memory; further letters stay in their files.
+pub const LANE: usize = 100;
+/// How long a connection waits for another letter.
+pub const LANE_IDLE: Duration = Duration::from_secs(1);
+/// Letters that one scan of the queue remembers, the earliest first.
+pub const BACKLOG: usize = 100_000;
+/// Recipients of a queued letter, those that aliases came to included.
+pub const QUEUED_RECIPIENTS: usize = 20_000;
+/// Addresses of the hosts of a domain that are tried in one attempt.
+pub const ADDRESSES: usize = 20;
+/// A host that was down is not tried again for so long by the same runner.
+pub const DOWN: Duration = Duration::from_secs(60);
 /// The envelope of a queued letter: a thousand recipients with all that RFC 3461 lets them say.
 pub const ENVELOPE: usize = 4 * 1024 * 1024;
 /// All that happened to a queued letter, a line for each recipient and attempt.

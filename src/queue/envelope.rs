@@ -26,6 +26,8 @@ pub struct Envelope {
     pub envid: Option<String>,
     /// Who handed it over, where somebody logged in or it came from a program of this host.
     pub submitter: Option<String>,
+    /// It is for the members of a list, each of whom gets a transaction of their own.
+    pub is_list: bool,
     /// In the order in which they were named; later ones come from aliases.
     pub recipients: Vec<Recipient>,
     /// Passes in which at least one recipient was tried.
@@ -158,6 +160,7 @@ impl Envelope {
             ret: None,
             envid: None,
             submitter: None,
+            is_list: false,
             recipients: Vec::new(),
             attempts: 0,
             is_delay_told: false,

@@ -58,6 +58,9 @@ pub(super) fn head(envelope: &Envelope, octets: u64, lines: u64) -> String {
     if let Some(submitter) = &envelope.submitter {
         line("submitter", submitter);
     }
+    if envelope.is_list {
+        line("list", "yes");
+    }
     for to in &envelope.recipients {
         line("to", &recipient(to));
     }
@@ -141,6 +144,7 @@ fn field(envelope: &mut Envelope, key: &str, value: &str) -> Option<()> {
         ("ret", "full") => envelope.ret = Some(Ret::Full),
         ("ret", "headers") => envelope.ret = Some(Ret::Headers),
         ("envid", envid) => envelope.envid = Some(envid.into()),
+        ("list", "yes") => envelope.is_list = true,
         ("submitter", name) => envelope.submitter = Some(name.into()),
         ("to", text) => apply(envelope, Event::Recipient(read_recipient(text)?))?,
         _ => return None,
@@ -295,6 +299,7 @@ mod tests {
         envelope.ret = Some(Ret::Headers);
         envelope.envid = Some("QQ+2B1".into());
         envelope.submitter = Some("ana".into());
+        envelope.is_list = true;
         envelope.add(mailbox("\"luis \\\"x\\\" y\"@example.test"));
         let to = envelope.add(mailbox("josé@example.test"));
         to.notify = Some(Notify { success: true, failure: true, delay: false });

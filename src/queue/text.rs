@@ -21,6 +21,14 @@ impl Text {
         Content::File { file: &self.file, at: self.at, octets: self.octets, lines: self.lines }
     }
 
+    /// What stands behind its first octets, which are `before`.
+    pub fn content_behind(&self, before: &[u8]) -> Content<'_> {
+        let octets = before.len() as u64;
+        let lines = memchr::memchr_iter(b'\n', before).count() as u64;
+        let (at, octets) = (self.at + octets, self.octets.saturating_sub(octets));
+        Content::File { file: &self.file, at, octets, lines: self.lines.saturating_sub(lines) }
+    }
+
     /// Its length.
     pub fn octets(&self) -> u64 {
         self.octets

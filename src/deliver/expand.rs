@@ -1,0 +1,210 @@
+//! What the addresses of a queued letter come to: users, other addresses, programs, files, lists.
+//!
+//! An address that is one user's is delivered as it stands. What an alias comes to is written into
+//! the envelope, so that a later attempt goes on from there and nobody gets a letter twice. A list
+//! makes a letter of its own, for its members, under its own reverse-path (RFC 5321 §3.9.2).
+
+use super::outcome::Outcome;
+use super::run::Runner;
+use crate::auth::User;
+use crate::limits;
+use crate::mail::{Mailbox, field, fields};
+use crate::queue::{Claimed, Envelope, Event, Goal, Notify, Recipient, State};
+use crate::route::{self, List, Refusal, Routed, Target};
+use crate::sys::clock;
+use crate::text::printable;
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Resolves whoever waits, and notes what they come to; gives the users by the recipients' numbers.
+pub(super) fn expand(
+    runner: &Runner,
+    claimed: &mut Claimed,
+) -> io::Result<HashMap<usize, User>> {
+    let mut users = HashMap::new();
+    let mut at = 0;
+    // Those that are added are looked at as well: members of lists of lists, addresses of ours.
+    while let Some(to) = claimed.envelope.recipients.get(at).cloned() {
+        at += 1;
+        if !to.is_waiting() || at > limits::QUEUED_RECIPIENTS {
+            continue;
+        }
+        let found = match &to.goal {
+            Goal::Program(..) | Goal::File(..) => continue,
+            Goal::User(name) => route::user(&runner.site, &runner.users, name).map(Found::User),
+            Goal::Address => resolve(runner, &to.path),
+        };
+        match found {
+            Ok(Found::Elsewhere) => {}
+            Ok(Found::User(user)) => drop(users.insert(to.number, user)),
+            Ok(Found::Several(routed)) => several(runner, claimed, &to, routed)?,
+            Err(refusal) => refuse(runner, claimed, &to, refusal)?,
+        }
+    }
+    Ok(users)
+}
+
+enum Found {
+    Elsewhere,
+    User(User),
+    Several(Vec<Routed>),
+}
+
+fn resolve(runner: &Runner, path: &Mailbox) -> Result<Found, Refusal> {
+    let ours = path.domain.is_empty() || route::is_ours(&runner.site, &runner.routes, &path.domain)?;
+    if !ours {
+        return Ok(Found::Elsewhere);
+    }
+    let mut routed = route::resolve(&runner.site, &runner.users, &runner.routes, path)?;
+    Ok(match &routed[..] {
+        [Routed { target: Target::User(_), owner: None, .. }] => match routed.remove(0).target {
+            Target::User(user) => Found::User(user),
+            _ => Found::Elsewhere,
+        },
+        _ => Found::Several(routed),
+    })
+}
+
+/// RFC 3463 §3.2 and §3.5: why an address of ours is none.
+fn refuse(
+    runner: &Runner,
+    claimed: &mut Claimed,
+    to: &Recipient,
+    refusal: Refusal,
+) -> io::Result<()> {
+    let now = runner.clock.now();
+    let status = match refusal {
+        Refusal::NoSuchUser | Refusal::NotServed(_) => "5.1.1",
+        Refusal::NotLocal | Refusal::Elsewhere(_) => "5.1.6",
+        Refusal::Loop | Refusal::TooMany => "5.4.6",
+        Refusal::Unavailable(_) => "4.3.0",
+    };
+    let (id, path) = (&claimed.entry.id, printable(to.path.to_string().as_bytes()));
+    log::info!("{id} refused to=<{path}> status={status} cause={:?}", refusal.to_string());
+    // What is wrong inside is for the log; the sender reads that there is no such mailbox.
+    let text = match &refusal {
+        Refusal::NotServed(_) => Refusal::NoSuchUser.to_string(),
+        Refusal::Unavailable(_) => "the mailbox cannot be looked up now".into(),
+        refusal => refusal.to_string(),
+    };
+    let state = match Outcome::ours(now, status, text) {
+        Outcome::Never(said) => State::Failed(said),
+        Outcome::Later(said) => State::Waiting(Some(said)),
+        Outcome::Done(_) => return Ok(()),
+    };
+    claimed.note(now, vec![Event::State(to.number, state)])
+}
+
+/// Notes what an alias comes to; itself it is done.
+fn several(
+    runner: &Runner,
+    claimed: &mut Claimed,
+    to: &Recipient,
+    routed: Vec<Routed>,
+) -> io::Result<()> {
+    let now = runner.clock.now();
+    let mut events = Vec::new();
+    let mut number = claimed.envelope.recipients.len();
+    for one in routed {
+        if let Target::List(list) = &one.target {
+            if let Some(event) = members(runner, claimed, to, &one, list)? {
+                events.push(event);
+            }
+            continue;
+        }
+        number += 1;
+        let sender = claimed.envelope.sender(to).cloned();
+        match recipient(runner, number, to, one, sender.as_ref()) {
+            Ok(recipient) => events.push(Event::Recipient(recipient)),
+            Err(refusal) => return refuse(runner, claimed, to, refusal),
+        }
+    }
+    // One list that could not be sent to decides; else the address is replaced.
+    let done = Event::State(to.number, State::Done);
+    if !events.iter().any(|event| matches!(event, Event::State(..))) {
+        events.push(done);
+    }
+    claimed.note(now, events)
+}
+
+/// A target as a recipient; wishes for reports go with it (RFC 3461 §5.2.7).
+fn recipient(
+    runner: &Runner,
+    number: usize,
+    to: &Recipient,
+    routed: Routed,
+    sender: Option<&Mailbox>,
+) -> Result<Recipient, Refusal> {
+    let moment = UNIX_EPOCH + Duration::from_secs(runner.clock.now());
+    let new = route::reverse_path(&runner.site, &runner.routes, &routed, sender, moment)?;
+    let changed = new.filter(|new| Some(new) != sender);
+    let owner = |name: String| Some(name).filter(|name| *name != runner.site.mail_owner);
+    let (path, goal) = match routed.target {
+        Target::User(user) => (to.path.clone(), Goal::User(user.name)),
+        Target::Remote(mailbox) => (mailbox, Goal::Address),
+        Target::Program { command, owner: whose } => {
+            (to.path.clone(), Goal::Program(command, owner(whose.name)))
+        }
+        Target::File { path, owner: whose } => {
+            (to.path.clone(), Goal::File(path.to_string_lossy().into(), owner(whose.name)))
+        }
+        Target::List(list) => (list.address, Goal::Address),
+    };
+    let (notify, orcpt) = (to.notify, to.orcpt.clone());
+    let state = State::Waiting(None);
+    Ok(Recipient { number, path, goal, notify, orcpt, sender: changed, state })
+}
+
+/// The letter for the members of a list; an event where there can be none.
+fn members(
+    runner: &Runner,
+    claimed: &Claimed,
+    to: &Recipient,
+    routed: &Routed,
+    list: &List,
+) -> io::Result<Option<Event>> {
+    let now = runner.clock.now();
+    let mut text = claimed.text()?;
+    let mut header = Vec::new();
+    (&mut text).take(limits::HEADER as u64).read_to_end(&mut header)?;
+    let end = memchr::memmem::find(&header, b"\n\n").map_or(0, |end| end + 1);
+    header.truncate(end);
+    if came_back(&header, &list.address) {
+        let said = Outcome::ours(now, "5.4.6", "it was sent to this list before, and came back");
+        let Outcome::Never(said) = said else { return Ok(None) };
+        return Ok(Some(Event::State(to.number, State::Failed(said))));
+    }
+    let reverse_path = claimed.envelope.reverse_path.as_ref().and(routed.owner.clone());
+    let mut envelope = Envelope::new(clock::id(), now, reverse_path);
+    envelope.body = claimed.envelope.body;
+    envelope.utf8 = claimed.envelope.utf8;
+    envelope.is_list = true;
+    for member in list.members.iter() {
+        // RFC 3461 §5.2.7.3: what becomes of members is the owner's to know.
+        envelope.add(member.clone()).notify =
+            Some(Notify { success: false, failure: true, delay: false });
+    }
+    let head = [list.fields.as_bytes(), &without(&header, &list.fields)].concat();
+    let content = text.content_behind(&header);
+    runner.queue.put(&envelope, &head, &content)?;
+    log::info!("{} list=<{}> letter={}", claimed.entry.id, list.address, envelope.id);
+    Ok(None)
+}
+
+fn came_back(header: &[u8], list: &Mailbox) -> bool {
+    let address = list.to_string();
+    let been = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(address.as_bytes());
+    fields(header, 0..header.len())
+        .any(|field| field.name.eq_ignore_ascii_case(b"Delivered-To") && been(field.value))
+}
+
+/// The header without the fields that stand in `new`, Delivered-To apart.
+fn without(header: &[u8], new: &str) -> Vec<u8> {
+    let replaced = |name: &[u8]| {
+        !name.eq_ignore_ascii_case(b"Delivered-To")
+            && field(new.as_bytes(), 0..new.len(), name).is_some()
+    };
+    let kept = fields(header, 0..header.len()).filter(|field| !replaced(field.name));
+    kept.flat_map(|field| header[field.range].iter().copied()).collect()
+}
