@@ -6,7 +6,7 @@
 //! expect it is brought back by `.` or `*`. What it hears is an `Exchange` for each group of `S:`
 //! rows, the same groups for every server, so that two records can be laid side by side.
 
-use super::compare::first_difference;
+use super::compare::{code, first_difference};
 use super::script::{Act, Protocol, Script, Service, Step};
 use super::talk::{GREETING, Talk};
 use super::text::{Captures, Text};
@@ -330,7 +330,11 @@ fn starts_tls(source: &str) -> bool {
 }
 
 fn is_positive(got: &[Vec<u8>]) -> bool {
-    got.last().is_some_and(|line| line.starts_with(b"220") || line.starts_with(b"+OK"))
+    got.last().is_some_and(|line| {
+        line.starts_with(b"220")
+            || line.starts_with(b"+OK")
+            || code(Protocol::Imap, line).is_some_and(|code| code == "OK")
+    })
 }
 
 /// The name that the file expects the server to have.
