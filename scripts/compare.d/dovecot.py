@@ -43,6 +43,12 @@ userdb {{
   driver = static
   args = uid=65534 gid=65534 home={base}/mail/%u
 }}
+service anvil {{
+  # Nobody is delayed for the mistakes of the dialogue before.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 service pop3-login {{
   inet_listener pop3 {{
     port = {ports[pop3]}
@@ -83,6 +89,8 @@ class Dovecot:
         self.process = None
 
     def cannot(self, site):
+        if "smtp" in site.services:
+            return "Dovecot takes no mail by SMTP"
         return next((why for key, why in CANNOT.items() if key in site.settings), "")
 
     def furnish(self, site):

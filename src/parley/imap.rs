@@ -8,9 +8,8 @@
 use super::compare::code;
 use super::script::{Act, Protocol, Step};
 use super::talk::{QUIET, Talk};
-use super::text::{Captures, Text};
+use super::text::Text;
 use crate::net::client::Line;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The most octets that are made up for a server that asks for them.
@@ -41,8 +40,7 @@ impl Talk<'_> {
         rows: &[&Step],
         patience: Duration,
         notes: &mut Vec<String>,
-        captures: &Captures,
-        directory: &Path,
+        fits: &dyn Fn(&Text, &[u8]) -> bool,
     ) -> Vec<Vec<u8>> {
         let mut got = Vec::new();
         let mut said = self.pending.last().cloned().unwrap_or_default();
@@ -59,9 +57,6 @@ impl Talk<'_> {
                 }
             }
         }
-        let fits = |text: &Text, line: &[u8]| {
-            text.matches(line, &mut captures.clone(), directory).unwrap_or_default()
-        };
         // The rows behind the last end, or all of them: a greeting, what IDLE tells.
         let Some(Act::Expect(_, last) | Act::ExpectAmong(_, last)) =
             rows.last().map(|row| &row.act)
@@ -96,8 +91,8 @@ impl Talk<'_> {
         };
         let tag = line.split(|octet| *octet == b' ').next().unwrap_or_default();
         let ends = match end {
-            // A command whose tag is wrong may be answered with it all the same, or with none.
-            End::Tagged(expected) if expected != "*" && tag != b"*" => tag == expected.as_bytes(),
+            End::Tagged(expected) if expected != "*" => tag == expected.as_bytes(),
+            // A command without a tag: whatever a server takes for it.
             _ => tag != b"*" || line.starts_with(b"* BAD"),
         };
         let came = match code(Protocol::Imap, &line) {
@@ -151,6 +146,7 @@ fn end(row: &Text) -> Option<End> {
 mod tests {
     use super::super::script;
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn the_rows_tell_where_the_answers_end() {

@@ -45,8 +45,11 @@ impl Talk<'_> {
         captures: &Captures,
         directory: &Path,
     ) -> Vec<Vec<u8>> {
+        let fits = |text: &Text, line: &[u8]| {
+            text.matches(line, &mut captures.clone(), directory).unwrap_or_default()
+        };
         if self.protocol == Protocol::Imap {
-            return self.read_imap(rows, patience, notes, captures, directory);
+            return self.read_imap(rows, patience, notes, &fits);
         }
         let mut got = Vec::new();
         let replies = self.replies(rows);
@@ -69,10 +72,7 @@ impl Talk<'_> {
                 break;
             };
             read += 1;
-            let fits = |text: &Text| {
-                text.matches(&ended, &mut captures.clone(), directory).unwrap_or_default()
-            };
-            if replies.is_none() && last.is_some_and(fits) {
+            if replies.is_none() && last.is_some_and(|text| fits(text, &ended)) {
                 break;
             }
         }
