@@ -66,7 +66,7 @@ fn folders_that_are_closed_to_us_or_spoilt() {
         assert!(session.ask(&format!("CREATE {name}")).unwrap().is_ok());
     }
     let cur = |name: &str| site.maildir("alice").join(format!(".{name}/cur"));
-    fs::set_permissions(cur("Closed"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(cur("Closed"), Permissions::from_mode(0o000)).unwrap();
     refused(&mut session, "SELECT Closed", "NOPERM");
     fs::set_permissions(cur("Closed"), Permissions::from_mode(0o700)).unwrap();
     assert!(session.ask("SELECT Closed").unwrap().is_ok());
