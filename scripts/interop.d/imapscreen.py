@@ -4,12 +4,13 @@ import contextlib
 import time
 
 from imap import done, imap, letter, subjects
-from common import check, expect, run, same, until
+from common import check, expect, run, until
 
 
 @contextlib.contextmanager
 def terminal(site, *words, env=()):
-    """A program in tmux: `keys` types, `shows` waits until the screen has a text."""
+    """A program in tmux: `keys` types when the screen is at rest, as programs throw away what is
+    typed while they are busy; `shows` waits until the screen has a text."""
     tmux = ["tmux", "-S", site.place / "tmux-imap", "-f", "/dev/null"]
     words = ["env", f"HOME={site.home}", "TERM=screen", "LC_ALL=C.UTF-8", *env, *words]
     run(*tmux, "new-session", "-d", "-x", "120", "-y", "40", *site.as_owner(*map(str, words)))
@@ -17,14 +18,21 @@ def terminal(site, *words, env=()):
     def screen():
         return run(*tmux, "capture-pane", "-p").decode(errors="replace")
 
+    def at_rest():
+        before = screen()
+        time.sleep(0.2)
+        return before == screen()
+
     def keys(*names):
-        run(*tmux, "send-keys", *names)
+        for name in names:
+            until(at_rest, "the screen is at rest")
+            run(*tmux, "send-keys", name)
 
     def shows(*texts):
-        try:
-            until(lambda: all(text in screen() for text in texts), f"the screen shows {texts}")
-        except Exception as error:
-            raise type(error)(f"{error}\n{screen()}") from error
+        until(
+            lambda: all(text in screen() for text in texts),
+            lambda: f"the screen shows {texts}\n{screen()}",
+        )
 
     try:
         yield keys, shows
@@ -38,15 +46,11 @@ def until_far(site, user, folder, wanted):
     def is_so():
         with imap(site, user, folder) as box:
             empty = done(box.status(folder, "(MESSAGES)"))[0].endswith(b"MESSAGES 0)")
-            seen = {} if empty else subjects(box)
-            found.append(seen)
-            return wanted(seen)
+            found.append({} if empty else subjects(box))
+            return wanted(found[-1])
 
     found = []
-    try:
-        until(is_so, folder)
-    except Exception as error:
-        raise type(error)(f"{error}: {found[-1]}") from error
+    until(is_so, lambda: f"{folder}: {found[-1:]}", pause=0.1)
 
 
 @check
@@ -118,7 +122,6 @@ last-version-used=99.99
     with terminal(site, "alpine", "-p", rc, "-i") as (keys, shows):
         shows("PASSWORD")
         keys("secret", "Enter")
-        time.sleep(0.5)
         shows("m0", "m3")
         keys("j", "1", "Enter", "Enter")
         shows("Body number 0.")
