@@ -71,7 +71,7 @@ class Box:
         }
 
     def marked(self, **names):
-        """Whether each of these letters of a Maildir marks the message of that name."""
+        """Whether each of these flags, as in `flags`, is on the message of that name."""
         flags = self.flags()
         return all(flag in flags.get(name, "") for flag, name in names.items())
 

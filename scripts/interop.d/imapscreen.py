@@ -1,8 +1,8 @@
 """Programs at a terminal: mutt and alpine."""
 
 import contextlib
-import time
 
+from beside import rests
 from imap import done, imap, letter, subjects
 from common import check, expect, run, until
 
@@ -18,14 +18,9 @@ def terminal(site, *words, env=()):
     def screen():
         return run(*tmux, "capture-pane", "-p").decode(errors="replace")
 
-    def at_rest():
-        before = screen()
-        time.sleep(0.2)
-        return before == screen()
-
     def keys(*names):
         for name in names:
-            until(at_rest, "the screen is at rest")
+            rests(screen)
             run(*tmux, "send-keys", name)
 
     def shows(*texts):
