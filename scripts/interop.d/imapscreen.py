@@ -75,8 +75,14 @@ def mutt_imap(site):
         shows("Body number 0.")
         keys("q")
         keys("2", "Enter", "F")  # flag
-        keys("3", "Enter", "C", "+Kept", "Enter")  # copy
-        shows("Kept")
+
+        def copied():
+            # Again, if mutt looked for mail meanwhile and forgot it.
+            keys("C-g", "3", "Enter", "C", "+Kept", "Enter")
+            with imap(site, user, "Kept") as box:
+                return not done(box.status("Kept", "(MESSAGES)"))[0].endswith(b"MESSAGES 0)")
+
+        until(copied, "mutt copies", pause=1)
         keys("4", "Enter", "d")
         keys("l", "~b 'number 4'", "Enter")  # the server searches
         shows("m4")
