@@ -278,9 +278,17 @@ pub(super) fn expunge_issued(rule: &'static str) -> Status {
     Status::no(Code::ExpungeIssued, "Some of these messages are gone").by(rule)
 }
 
+/// A message beyond what is ever held in memory; whole, it can be fetched all the same.
+pub(super) fn too_large() -> Status {
+    Status::no(Code::Limit, "A message is too large to be taken apart").by("RFC 5530 §3")
+}
+
 /// What a failing store means (RFC 5530 §3).
 pub(super) fn store_status(error: store::Error) -> Status {
     let why = error.to_string();
+    if error.is_too_large() {
+        return too_large().because(why);
+    }
     match error {
         store::Error::Full(_) => Status::no(Code::OverQuota, "There is no room"),
         store::Error::Busy => Status::no(Code::InUse, "Another program has the mailbox, try again"),

@@ -138,8 +138,8 @@ impl Selected {
         self.keywords().len() >= super::flags::KEYWORDS
     }
 
-    /// The bit of a keyword, in any case. `make` gives it one if need be; `None` where it has
-    /// none and there is no room.
+    /// The bit of a keyword, in any case. `make` gives it one if need be, of which the next refresh
+    /// tells nothing: the caller knows. `None` where it has none and there is no room.
     pub fn keyword(&mut self, name: &str, make: bool) -> Result<Option<u32>, Error> {
         match self {
             Selected::Maildir(session) => session.keyword(name, make),
@@ -188,7 +188,7 @@ impl Selected {
         }
     }
 
-    /// The message at an index as it lies on disk.
+    /// The message at an index as it lies on disk; `Error::is_too_large` for a giant.
     pub fn raw(&mut self, index: usize) -> Result<Vec<u8>, Error> {
         match self {
             Selected::Maildir(session) => session.raw(index),

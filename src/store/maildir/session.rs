@@ -13,13 +13,14 @@ use super::super::cache::Cache;
 use super::super::folders::Status;
 use super::super::selected::{CHANGED, Changes, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
-use super::super::{Error, Wire, wire};
+use super::super::{Error, Wire, room_for, wire};
 use super::directories::{Maildir, Places};
 use super::files::LOOKS;
 use super::keywords::Keywords;
 use super::listing::{self, Listing, Truth};
 use super::rest::Resting;
 use super::{name, uidlist};
+use crate::limits;
 use crate::sys::dir::{Dir, Stat};
 
 /// States of a message in a Maildir: it lies in `new`.
@@ -367,9 +368,9 @@ impl Session {
 
     /// A message as it lies on disk.
     pub fn raw(&mut self, index: usize) -> Result<Vec<u8>, Error> {
-        let mut file = self.at(index, |dir, name| dir.open_file(name))?;
-        let mut octets = Vec::with_capacity(Stat::of_file(&file)?.size as usize + 1);
-        file.read_to_end(&mut octets)?;
+        let file = self.at(index, |dir, name| dir.open_file(name))?;
+        let mut octets = room_for(Stat::of_file(&file)?.size)?;
+        file.take(limits::MESSAGE_IN_MEMORY).read_to_end(&mut octets)?;
         Ok(octets)
     }
 }
