@@ -79,8 +79,9 @@ pub fn sessions() -> (usize, &'static str) {
     };
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_or(soft, |()| hard);
-        // A session has its socket and, at work, a few files.
-        at_most(raised.saturating_sub(64) / 2, "RLIMIT_NOFILE");
+        // A session has its socket and, at work, a few files; one that waits in IDLE shares those
+        // it needs.
+        at_most(raised.saturating_sub(64) / 5 * 3, "RLIMIT_NOFILE");
     }
     if let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NPROC)
         && !is_root()
