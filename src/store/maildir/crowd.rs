@@ -125,3 +125,31 @@ impl Drop for Left {
 fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_looks_and_the_others_wait_for_it_but_not_for_good() {
+        let id = (0, 4711);
+        let turn = Turn::take(id, Turn::deadline()).unwrap();
+        assert!(Turn::take((0, 4712), Turn::deadline()).is_some(), "another box is free");
+        // Whoever hangs is left behind.
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert!(Turn::take(id, soon).is_none() && Instant::now() >= soon);
+        let turn = std::thread::scope(|scope| {
+            let far = Instant::now() + Duration::from_secs(3600);
+            let other = scope.spawn(move || Turn::take(id, far).is_none());
+            while turn.look.waiting.load(Ordering::Relaxed) < 2 {
+                std::thread::yield_now();
+            }
+            assert!(turn.is_awaited());
+            drop(turn);
+            assert!(other.join().unwrap());
+            Turn::take(id, far).unwrap()
+        });
+        drop(turn);
+        assert!(!locked(&LOOKS).contains_key(&id));
+    }
+}
