@@ -119,6 +119,16 @@ pub fn share_heap() {
     }
 }
 
+/// Gives memory that nobody uses back to the kernel. What many threads needed at the same time the C
+/// library keeps, wherever something small lies above it.
+pub fn give_back_heap() {
+    unsafe extern "C" {
+        fn malloc_trim(pad: usize) -> i32;
+    }
+    // SAFETY: takes the allocator's own locks, and touches what is free.
+    unsafe { malloc_trim(0) };
+}
+
 /// The parent's end of a detached daemon.
 pub struct Detached(UnixStream);
 
