@@ -156,11 +156,21 @@ impl Selected {
         }
     }
 
-    /// Gives descriptors and buffers back while the session is idle; they come back by themselves.
-    pub fn rest(&mut self) {
+    /// Gives messages, descriptors and buffers back while the session is idle. Tells whether it
+    /// should look again soon, as it cannot be sure of what it saw. Before anything else a `refresh`
+    /// is needed.
+    pub fn rest(&mut self) -> bool {
         match self {
             Selected::Maildir(session) => session.rest(),
-            Selected::Mbox(_) => {}
+            Selected::Mbox(_) => false,
+        }
+    }
+
+    /// Whether a session that rests would find nothing new.
+    pub fn is_quiet(&mut self) -> bool {
+        match self {
+            Selected::Maildir(session) => session.is_quiet(),
+            Selected::Mbox(_) => false,
         }
     }
 

@@ -36,7 +36,7 @@ pub struct Session {
     /// The Maildir of the user, where the other folders are.
     pub(super) top: PathBuf,
     pub(super) path: PathBuf,
-    id: (u64, u64),
+    pub(super) id: (u64, u64),
     pub(super) held: Option<Held>,
     pub(super) is_read_only: bool,
     pub(super) messages: Vec<Summary>,
@@ -160,7 +160,6 @@ impl Session {
 
     /// Tells what is new.
     pub fn refresh(&mut self, may_expunge: bool) -> Result<Changes, Error> {
-        self.wake()?;
         self.update()?;
         let mut changes = Changes {
             keywords: std::mem::take(&mut self.has_new_keywords),
@@ -226,15 +225,28 @@ impl Session {
         Ok(self.held.insert(held))
     }
 
-    /// Gives up what can be had again. Before anything else a `refresh` is needed.
-    pub fn rest(&mut self) {
+    /// Gives up what can be had again. Before anything else a `refresh` is needed, which is worth
+    /// while soon if this tells so.
+    pub fn rest(&mut self) -> bool {
         self.leave_listing();
         self.close_cache();
         self.put_away();
         self.held = None;
+        self.stamp.is_none()
     }
 
-    fn leave_listing(&mut self) {
+    /// Whether a `refresh` has nothing to tell, for a session at rest.
+    pub fn is_quiet(&mut self) -> bool {
+        let is_quiet = self.resting.is_some()
+            && self.is_current().is_ok_and(|is_current| is_current)
+            && !self.has_new_keywords;
+        if is_quiet {
+            self.held = None;
+        }
+        is_quiet
+    }
+
+    pub(super) fn leave_listing(&mut self) {
         let (Some(stamp), Some(list)) = (self.stamp, self.list) else { return };
         if !self.has_learned || self.is_partial || self.resting.is_some() {
             return;
