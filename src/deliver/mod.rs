@@ -1,6 +1,18 @@
-//! Delivery: a letter that was received becomes a message in mailboxes.
+//! Delivery: a letter that was received becomes a message in mailboxes, or leaves.
 
+mod expand; // what addresses come to
+mod here; // into mailboxes, from the queue
+mod lanes; // what is to be done, by destination
 mod local; // into the mailboxes of this site
+mod logins; // names and passwords at relays
+mod outcome; // what became of a recipient
+mod program; // to programs and files
+mod remote; // to other hosts
+mod report; // RFC 3464
+mod retry; // when again, and when no more
+mod run; // one pass over the queue
 pub mod stdin; // from a program of this host
+mod work; // one letter at work
 
 pub use local::{Failure, Letter, Recipient, local, room};
+pub use run::{Orders, Runner};

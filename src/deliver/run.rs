@@ -1,0 +1,296 @@
+//! One pass over the queue: what is due is tried, and then it ends; letters that come meanwhile
+//! are taken in (DESIGN: the walk of a letter out).
+//!
+//! The main thread scans, claims and sorts into lanes; threads of the lanes deliver. Both are bounded:
+//! letters in hand, jobs of a lane, threads in all and of a lane; what does not fit stays in its file.
+
+use super::lanes::{Job, Lane, Lanes};
+use super::remote::{self, Down, Line};
+use super::retry::Clock;
+use super::work::Work;
+use super::{here, program};
+use crate::conf::Site;
+use crate::dns::Dns;
+use crate::limits;
+use crate::net::Trust;
+use crate::net::sts::Policies;
+use crate::queue::wake::Wake;
+use crate::queue::{Claim, Entry, Envelope, Place, Queue};
+use crate::smtp::client::Watch;
+use crate::sys::inotify::Bell;
+use crate::sys::{poll, thread};
+use crate::{auth, route};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Which letters, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    /// Only the letter of this id.
+    pub id: Option<String>,
+    /// Only letters with a recipient at this domain who still waits.
+    pub domain: Option<String>,
+    /// Only letters of this sender.
+    pub sender: Option<String>,
+    /// As if it were so much later.
+    pub ahead: Duration,
+    /// Dialogues are shown as they happen, one after another.
+    pub verbose: bool,
+}
+
+impl Orders {
+    /// Whether letters are tried before their time: whoever names them wants them to leave.
+    fn is_choice(&self) -> bool {
+        self.id.is_some() || self.domain.is_some() || self.sender.is_some()
+    }
+
+    fn fits(&self, envelope: &Envelope) -> bool {
+        let sender = envelope.reverse_path.as_ref().map_or(String::new(), ToString::to_string);
+        let same = |asked: &String, is: &str| asked.eq_ignore_ascii_case(is);
+        let at = |domain: &String| {
+            let mut waiting = envelope.recipients.iter().filter(|to| to.is_waiting());
+            waiting.any(|to| same(domain, &to.path.domain))
+        };
+        self.id.as_ref().is_none_or(|id| *id == envelope.id)
+            && self.domain.as_ref().is_none_or(at)
+            && self.sender.as_ref().is_none_or(|asked| same(asked, &sender))
+    }
+}
+
+/// A pass at work: what all its threads share.
+pub struct Runner {
+    pub(super) site: Arc<Site>,
+    pub(super) queue: Queue,
+    pub(super) dns: Dns,
+    pub(super) users: auth::Live,
+    pub(super) routes: route::Live,
+    pub(super) clock: Clock,
+    pub(super) down: Down,
+    pub(super) policies: Policies,
+    orders: Orders,
+    trust: OnceLock<Result<Trust, String>>,
+    lanes: Lanes,
+    /// Letters in hand.
+    active: AtomicUsize,
+    /// Rung when a letter is over.
+    bell: Bell,
+}
+
+impl Runner {
+    /// A pass over the queue of a site.
+    pub fn new(site: Site, orders: Orders) -> io::Result<Runner> {
+        let mut site = site;
+        if orders.verbose {
+            (site.max_deliveries, site.max_deliveries_per_host) = (1, 1);
+        }
+        Ok(Runner {
+            queue: Queue::new(&site.queue),
+            dns: Dns::new(&site),
+            users: auth::Live::default(),
+            routes: route::Live::default(),
+            clock: Clock { ahead: orders.ahead },
+            down: Down::default(),
+            policies: Policies::new(site.queue.join("mta-sts")),
+            trust: OnceLock::new(),
+            lanes: Lanes::default(),
+            active: AtomicUsize::new(0),
+            bell: Bell::new()?,
+            site: Arc::new(site),
+            orders,
+        })
+    }
+
+    /// Whom TLS believes; read when it is first needed.
+    pub(super) fn trust(&self) -> Result<&Trust, String> {
+        let trust = self.trust.get_or_init(|| Trust::new(&[]).map_err(|error| error.to_string()));
+        trust.as_ref().map_err(Clone::clone)
+    }
+
+    /// Who is shown the dialogue with a host.
+    pub(super) fn watch(&self, host: &str) -> Option<Watch> {
+        let host = host.to_owned();
+        let show = move |line: &str| println!("{host}: {line}");
+        self.orders.verbose.then(|| Box::new(show) as Watch)
+    }
+
+    /// Tries what is due, and what comes meanwhile; ends when nothing is left to be tried.
+    pub fn run(self: &Arc<Runner>) -> io::Result<()> {
+        loop {
+            let wake = Wake::listen(self.queue.root()).inspect_err(|error| {
+                log::warn!("wake error={error}");
+            });
+            self.pass(wake.as_ref().ok())?;
+            // Careful: first nobody listens any more, then the last look, so that a letter that
+            // comes between finds either us or starts another.
+            drop(wake);
+            if self.orders.is_choice() || self.due(1)?.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The letters that are to be tried now, the earliest first.
+    fn due(&self, most: usize) -> io::Result<Vec<Entry>> {
+        let (now, all) = (self.clock.now(), self.orders.is_choice());
+        let mut due = Vec::new();
+        self.queue.entries(Place::Due, |entry| {
+            if entry.due <= now || all {
+                due.push(entry);
+            }
+            // Half of twice as many: the later ones stay in their directory.
+            if due.len() >= 2 * most {
+                due.select_nth_unstable(most);
+                due.truncate(most);
+            }
+        })?;
+        due.sort_unstable();
+        due.truncate(most);
+        Ok(due)
+    }
+
+    fn pass(self: &Arc<Runner>, wake: Option<&Wake>) -> io::Result<()> {
+        let mut backlog: VecDeque<Entry> = self.due(limits::BACKLOG)?.into();
+        let mut parked: VecDeque<Entry> = VecDeque::new();
+        loop {
+            while self.active.load(Ordering::Acquire) < limits::LETTERS
+                && let Some(entry) = backlog.pop_front()
+            {
+                if self.take(&entry)? {
+                    parked.push_back(entry);
+                }
+            }
+            if backlog.is_empty() && parked.is_empty() {
+                self.lanes.close();
+            }
+            let active = self.active.load(Ordering::Acquire);
+            if active == 0 && backlog.is_empty() {
+                if parked.is_empty() {
+                    break;
+                }
+                std::mem::swap(&mut backlog, &mut parked);
+                continue;
+            }
+            let came = self.wait(wake)?;
+            if came && !self.orders.is_choice() && backlog.is_empty() {
+                let known: std::collections::HashSet<&Entry> = parked.iter().collect();
+                let new = self.due(limits::BACKLOG)?;
+                let new: Vec<Entry> = new.into_iter().filter(|it| !known.contains(it)).collect();
+                backlog.extend(new);
+            } else if backlog.is_empty() && !parked.is_empty() {
+                // Room may have come in a lane.
+                let some = parked.len().min(limits::LANE);
+                backlog.extend(parked.drain(..some));
+            }
+        }
+        while self.lanes.workers() > 0 {
+            self.wait(None)?;
+        }
+        Ok(())
+    }
+
+    /// Until a letter is over, or one came; whether one came.
+    fn wait(&self, wake: Option<&Wake>) -> io::Result<bool> {
+        let bell = self.bell.as_fd();
+        let patience = Some(Duration::from_millis(500));
+        match wake {
+            Some(wake) => poll::readable([bell, wake.as_fd()], patience).map(drop)?,
+            None => poll::readable([bell], patience).map(drop)?,
+        }
+        self.bell.silence();
+        Ok(wake.is_some_and(Wake::heard))
+    }
+
+    /// Takes a letter and gives its recipients to their lanes; true where there was no room for any
+    /// of them, and it is to be taken later.
+    fn take(self: &Arc<Runner>, entry: &Entry) -> io::Result<bool> {
+        let claimed = match self.queue.claim(Place::Due, entry) {
+            Ok(Claim::Taken(claimed)) => claimed,
+            Ok(Claim::Busy) => return Ok(false),
+            Ok(Claim::Bad(why)) => {
+                log::error!("{} bad={why:?}", entry.id);
+                return Ok(false);
+            }
+            Err(error) => {
+                log::error!("{} error={error}", entry.id);
+                return Ok(false);
+            }
+        };
+        if !self.orders.fits(&claimed.envelope) {
+            return Ok(false);
+        }
+        let (work, lanes) = match Work::begin(self, claimed) {
+            Ok(begun) => begun,
+            Err(error) => {
+                log::error!("{} error={error}", entry.id);
+                return Ok(false);
+            }
+        };
+        self.active.fetch_add(1, Ordering::AcqRel);
+        let is_full = !lanes.is_empty() && lanes.keys().all(|lane| self.lanes.is_full(lane));
+        for (lane, jobs) in lanes.into_iter().filter(|_| !is_full) {
+            // Who finds no room waits for the next attempt of the letter, which is at once.
+            for recipients in jobs.into_iter().take_while(|_| !self.lanes.is_full(&lane)) {
+                work.expect();
+                self.give(&lane, Job { work: work.clone(), recipients });
+            }
+        }
+        let over = work.finish(self, Vec::new(), &Arc::default());
+        self.over(over);
+        Ok(is_full)
+    }
+
+    fn give(self: &Arc<Runner>, lane: &Lane, job: Job) {
+        let bounds = (self.site.max_deliveries, self.site.max_deliveries_per_host);
+        if self.lanes.add(lane, job, bounds) {
+            self.start(lane.clone());
+        }
+    }
+
+    /// A thread for a lane that has been counted already.
+    fn start(self: &Arc<Runner>, lane: Lane) {
+        let (runner, name) = (self.clone(), lane.clone());
+        if let Err(error) = thread::spawn("lane", move || runner.serve(name)) {
+            log::error!("thread error={error}");
+            // Then the jobs are done here, one after another.
+            self.clone().serve(lane);
+        }
+    }
+
+    /// Works on a lane until nothing is left, and then on another that nobody works on.
+    fn serve(self: Arc<Runner>, mut lane: Lane) {
+        loop {
+            let mut line: Option<Line> = None;
+            while let Some(job) = self.lanes.next(&lane, self.site.max_deliveries) {
+                let (outcomes, dialogue) = match &lane {
+                    Lane::Here => here::deliver(&self, &job),
+                    Lane::Programs => program::deliver(&self, &job),
+                    Lane::Domain(_) | Lane::Relay(_) => {
+                        remote::send(&self, &lane, &mut line, &job)
+                    }
+                };
+                let over = job.work.finish(&self, outcomes, &dialogue);
+                self.over(over);
+            }
+            if let Some(line) = line {
+                line.end();
+            }
+            let next = self.lanes.leave(&lane, self.site.max_deliveries);
+            self.bell.ring();
+            match next {
+                Some(next) => lane = next,
+                None => return,
+            }
+        }
+    }
+
+    fn over(&self, is_over: bool) {
+        if is_over {
+            self.active.fetch_sub(1, Ordering::AcqRel);
+            self.bell.ring();
+        }
+    }
+}
