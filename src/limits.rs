@@ -35,6 +35,36 @@ pub const LOOKUP: Duration = Duration::from_secs(30);
 pub const ENVELOPE: usize = 4 * 1024 * 1024;
 /// All that happened to a queued letter, a line for each recipient and attempt.
 pub const JOURNAL: u64 = 16 * 1024 * 1024;
+/// RFC 5321 §4.5.3.1.5 asks servers for replies of 512 octets a line; some write more.
+pub const REPLY_LINE: usize = 4_096;
+/// The lines of one reply; EHLO's are the most (RFC 5321 §4.2.1 sets no limit).
+pub const REPLY_LINES: usize = 200;
+/// The octets of commands that wait for their replies at once: what fits the windows of both sides,
+/// so that nobody waits for somebody who waits (RFC 2920 §3.1).
+pub const PIPELINE: usize = 16 * 1024;
+/// The lines of a dialogue that are remembered for a report, the first and the last of them.
+pub const DIALOGUE: usize = 200;
+/// Hosts remembered for certificates that could not be verified.
+pub const UNVERIFIED: usize = 10_000;
+/// A client's connection to another host is made within this, or another host is tried.
+pub const CONNECT: Duration = Duration::from_secs(30);
+/// RFC 5321 §4.5.3.2.1: for the greeting.
+pub const GREETING: Duration = Duration::from_secs(300);
+/// RFC 5321 §4.5.3.2.2 and §4.5.3.2.3: for the replies to MAIL and RCPT, and all others that are
+/// not named there.
+pub const COMMAND: Duration = Duration::from_secs(300);
+/// RFC 5321 §4.5.3.2.4: for the reply to DATA.
+pub const DATA: Duration = Duration::from_secs(120);
+/// RFC 5321 §4.5.3.2.5: for the other side to take a block of the text.
+pub const DATA_BLOCK: Duration = Duration::from_secs(180);
+/// RFC 5321 §4.5.3.2.6: for the reply to the final dot.
+pub const DATA_END: Duration = Duration::from_secs(600);
+/// For the reply to QUIT; all has been said by then.
+pub const QUIT: Duration = Duration::from_secs(10);
+/// RFC 8461 §3.3: the octets of a policy, and of the header before it.
+pub const STS_POLICY: usize = 64 * 1024;
+/// RFC 8461 §3.3: for getting it.
+pub const STS_FETCH: Duration = Duration::from_secs(60);
 /// Writing one letter to all its local recipients.
 pub const DELIVERY: Duration = Duration::from_secs(60);
 

@@ -1,23 +1,48 @@
 //! The client's side of a connection: lines and octets in, octets out, each with a deadline.
 //!
-//! What parley and the tests speak through. It takes any certificate, as it comes to look and not
-//! to trust, and it never waits beyond the deadline it is given.
+//! What the SMTP client, parley and the tests speak through. It never waits beyond the deadline it
+//! is given. CRLF is written here, and a command can hold none: whatever an address may contain, it
+//! is one line. Whom we believe is `trust`'s to say; parley takes any certificate, as it comes to
+//! look.
 
+use super::stream::Plain;
+use super::trust::{self, Secured, Timed, Trust};
+use crate::limits;
+use crate::sys::socket;
 use native_tls::{TlsConnector, TlsStream};
+use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// On a host.
+    Tcp {
+        /// Its address and port.
+        address: SocketAddr,
+        /// The address of ours that the connection comes from, of the same family.
+        source: Option<IpAddr>,
+    },
+    /// At a path of this host.
+    Unix(PathBuf),
+}
 
 /// A connection to a server.
 pub struct Client {
     stream: Stream,
     host: String,
     pending: Vec<u8>,
+    /// Commands that are to be sent.
+    output: Vec<u8>,
 }
 
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Timed),
+    Tls(Box<TlsStream<Timed>>),
     /// While the handshake has the socket, and after it failed.
     None,
 }
@@ -40,41 +65,81 @@ impl Client {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_string();
         let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
         for address in address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, patience) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_write_timeout(Some(patience))?;
-                    return Ok(Client { stream: Stream::Plain(stream), host, pending: Vec::new() });
-                }
+            match Client::to(&Place::Tcp { address, source: None }, patience) {
+                Ok(client) => return Ok(Client { host, ..client }),
                 Err(error) => last = error,
             }
         }
         Err(last)
     }
 
-    /// The handshake, as client; octets that came before it and were not read are an error.
+    /// Connects to a place. What is written at first must go within `patience` as well.
+    pub fn to(place: &Place, patience: Duration) -> io::Result<Client> {
+        let plain = match place {
+            Place::Tcp { address, source } => {
+                let stream = match source {
+                    None => TcpStream::connect_timeout(address, patience)?,
+                    Some(source) => socket::connect_from(*source, *address, patience)?,
+                };
+                stream.set_nodelay(true)?;
+                Plain::Tcp(stream)
+            }
+            Place::Unix(path) => Plain::Unix(UnixStream::connect(path)?),
+        };
+        let stream = Stream::Plain(Timed::new(plain, Instant::now() + patience));
+        Ok(Client { stream, host: String::new(), pending: Vec::new(), output: Vec::new() })
+    }
+
+    /// The handshake, as client, whatever the certificate; octets that came before it and were not
+    /// read are an error.
     pub fn start_tls(&mut self, deadline: Instant) -> io::Result<()> {
+        let host = std::mem::take(&mut self.host);
+        self.handshake(&trust::any()?, &host, deadline)
+    }
+
+    /// The same with a host of that name, who must prove it or (`verify` is false) need not. After
+    /// an error nothing more can be said here.
+    pub fn secure(
+        &mut self,
+        host: &str,
+        trust: &Trust,
+        verify: bool,
+        deadline: Instant,
+    ) -> io::Result<Secured> {
+        self.handshake(trust.connector(verify)?, host, deadline)?;
+        let doubt = || trust.doubt(host).unwrap_or_else(|| "nobody asked".into());
+        let verified = if verify { Ok(()) } else { Err(doubt()) };
+        match &self.stream {
+            Stream::Tls(stream) => Ok(stream.get_ref().secured(verified)),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn handshake(
+        &mut self,
+        connector: &TlsConnector,
+        host: &str,
+        deadline: Instant,
+    ) -> io::Result<()> {
         if !self.pending.is_empty() {
             return Err(io::Error::other("the server sent more before the handshake"));
         }
-        let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::None) else {
+        let Stream::Plain(mut plain) = std::mem::replace(&mut self.stream, Stream::None) else {
             return Err(io::Error::other("TLS is on already"));
         };
-        let connector = TlsConnector::builder()
-            .danger_accept_invalid_certs(true)
-            .danger_accept_invalid_hostnames(true)
-            .build()
-            .map_err(io::Error::other)?;
-        stream.set_read_timeout(Some(left(deadline)))?;
-        let stream = connector
-            .connect(&self.host, stream)
-            .map_err(|error| io::Error::other(format!("no handshake: {error}")))?;
-        self.stream = Stream::Tls(Box::new(stream));
+        plain.until = deadline;
+        self.stream = Stream::Tls(Box::new(trust::connect(connector, host, plain)?));
         Ok(())
     }
 
-    /// The next line; a last one without an end counts as `Closed`.
+    /// The next line; a last one without an end counts as `Closed`, one that does not end within
+    /// the limit is an error.
     pub fn read_line(&mut self, deadline: Instant) -> io::Result<Line> {
+        self.read_line_of(usize::MAX, deadline)
+    }
+
+    /// The next line, of at most so many octets; a longer one is `InvalidData`.
+    pub fn read_line_of(&mut self, limit: usize, deadline: Instant) -> io::Result<Line> {
         let mut looked = 0;
         loop {
             if let Some(end) = memchr::memchr(b'\n', &self.pending[looked..]) {
@@ -84,6 +149,9 @@ impl Client {
                 return Ok(Line::Text(line, crlf));
             }
             looked = self.pending.len();
+            if looked > limit {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line without an end"));
+            }
             match self.fill(deadline)? {
                 Filled::More => {}
                 Filled::Closed => return Ok(Line::Closed),
@@ -104,11 +172,49 @@ impl Client {
         Ok(self.pending.drain(..count).collect())
     }
 
-    /// Sends all of it.
+    /// Whether the server has said something that nobody has read, as far as is known here.
+    pub fn has_input(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Puts a command behind those that are to be sent. One that holds a line end or a NUL is an
+    /// error, and nothing of it is sent.
+    pub fn say(&mut self, command: &str) -> io::Result<()> {
+        if command.bytes().any(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a command of several lines"));
+        }
+        self.output.extend_from_slice(command.as_bytes());
+        self.output.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// How many octets of commands are to be sent.
+    pub fn unsent(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Sends all commands in one write.
+    pub fn flush(&mut self, deadline: Instant) -> io::Result<()> {
+        let output = std::mem::take(&mut self.output);
+        self.write_until(&output, deadline)
+    }
+
+    /// Sends all of it; a minute without progress is an error.
     pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.write_until(octets, Instant::now() + limits::HANDSHAKE)
+    }
+
+    /// Sends all of it, or is late.
+    pub fn write_until(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
         match &mut self.stream {
-            Stream::Plain(stream) => stream.write_all(octets),
-            Stream::Tls(stream) => stream.write_all(octets).and_then(|()| stream.flush()),
+            Stream::Plain(stream) => {
+                stream.until = deadline;
+                stream.write_all(octets)
+            }
+            Stream::Tls(stream) => {
+                stream.get_mut().until = deadline;
+                stream.write_all(octets).and_then(|()| stream.flush())
+            }
             Stream::None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -116,7 +222,7 @@ impl Client {
     /// Says that nothing more will be sent; what the server sends can still be read.
     pub fn close_sending(&mut self) -> io::Result<()> {
         match &mut self.stream {
-            Stream::Plain(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Plain(stream) => stream.plain().close(),
             Stream::Tls(stream) => stream.shutdown(),
             Stream::None => Ok(()),
         }
@@ -128,15 +234,15 @@ impl Client {
             if Instant::now() >= deadline {
                 return Ok(Filled::Late);
             }
-            let socket = match &self.stream {
-                Stream::Plain(stream) => stream,
-                Stream::Tls(stream) => stream.get_ref(),
-                Stream::None => return Ok(Filled::Closed),
-            };
-            socket.set_read_timeout(Some(left(deadline)))?;
             let read = match &mut self.stream {
-                Stream::Plain(stream) => stream.read(&mut buffer),
-                Stream::Tls(stream) => stream.read(&mut buffer),
+                Stream::Plain(stream) => {
+                    stream.until = deadline;
+                    stream.read(&mut buffer)
+                }
+                Stream::Tls(stream) => {
+                    stream.get_mut().until = deadline;
+                    stream.read(&mut buffer)
+                }
                 Stream::None => Ok(0),
             };
             match read {
@@ -159,14 +265,9 @@ enum Filled {
     Late,
 }
 
-/// What is left of the time; never zero, which would mean without end.
-fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
-}
-
 /// A server that hangs up while octets from us are under way resets the connection; one that cuts
 /// TLS without its closing alert has hung up as well.
-fn is_closed(error: &io::Error) -> bool {
+pub fn is_closed(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionReset
@@ -181,6 +282,15 @@ fn is_early(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
     )
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Place::Tcp { address, .. } => write!(f, "{address}"),
+            Place::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 #[cfg(test)]

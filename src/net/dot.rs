@@ -1,7 +1,8 @@
 //! The dot that ends a text, and the one that hides it: RFC 5321 §4.5.2, RFC 1939 §3.
 //!
 //! `Unstuff` reads DATA and decides, by the session's line discipline, what ends a line. What it
-//! gives out has LF line ends. `Stuff` writes a text whose lines end in CRLF.
+//! gives out has LF line ends. `Stuff` writes a text whose lines end in CRLF; `Outgoing` one whose
+//! lines end in LF or CRLF, as a client must (RFC 5321 §2.3.8).
 
 use memchr::{memchr, memchr2};
 
@@ -138,6 +139,57 @@ impl Default for Stuff {
     }
 }
 
+/// Writes a text as a client sends it, in pieces of any size: lines end in CRLF whatever ended them,
+/// and a CR that stands alone, which nobody may send, becomes a space.
+pub struct Outgoing {
+    line_start: bool,
+    cr: bool,
+}
+
+impl Outgoing {
+    /// At the start of a text.
+    pub fn new() -> Outgoing {
+        Outgoing { line_start: true, cr: false }
+    }
+
+    /// Appends `text` to `out`.
+    pub fn feed(&mut self, mut text: &[u8], out: &mut Vec<u8>) {
+        while let Some(first) = text.first() {
+            if std::mem::take(&mut self.cr) && *first != b'\n' {
+                out.push(b' ');
+                self.line_start = false;
+            }
+            if self.line_start && *first == b'.' {
+                out.push(b'.');
+            }
+            let run = memchr2(b'\r', b'\n', text).unwrap_or(text.len());
+            out.extend_from_slice(&text[..run]);
+            self.line_start &= run == 0;
+            match text.get(run) {
+                Some(b'\n') => {
+                    out.extend_from_slice(b"\r\n");
+                    self.line_start = true;
+                }
+                Some(_) => self.cr = true,
+                None => return,
+            }
+            text = &text[run + 1..];
+        }
+    }
+
+    /// Ends the text. Where its last line did not end, that is ended as well.
+    pub fn end(self, out: &mut Vec<u8>) {
+        let is_ended = self.line_start && !self.cr;
+        out.extend_from_slice(if is_ended { b".\r\n" } else { b"\r\n.\r\n" });
+    }
+}
+
+impl Default for Outgoing {
+    fn default() -> Outgoing {
+        Outgoing::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +250,26 @@ mod tests {
                 let (mut stuff, mut out) = (Stuff::new(), Vec::new());
                 text.as_bytes().chunks(size).for_each(|piece| stuff.feed(piece, &mut out));
                 stuff.end(&mut out);
+                assert_eq!(String::from_utf8(out).unwrap(), expected, "{text:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn outgoing() {
+        for (text, expected) in [
+            ("", ".\r\n"),
+            ("a\n", "a\r\n.\r\n"),
+            ("a\r\nb", "a\r\nb\r\n.\r\n"),
+            (".\n..b\n.c", "..\r\n...b\r\n..c\r\n.\r\n"),
+            ("a\r.\rb\r\r\n.\n", "a . b \r\n..\r\n.\r\n"),
+            ("\n\r\n", "\r\n\r\n.\r\n"),
+            ("a\n\r", "a\r\n\r\n.\r\n"),
+        ] {
+            for size in [text.len().max(1), 1, 2] {
+                let (mut outgoing, mut out) = (Outgoing::new(), Vec::new());
+                text.as_bytes().chunks(size).for_each(|piece| outgoing.feed(piece, &mut out));
+                outgoing.end(&mut out);
                 assert_eq!(String::from_utf8(out).unwrap(), expected, "{text:?} by {size}");
             }
         }

@@ -3,7 +3,7 @@
 //! The one door to the network. Nothing here knows a mail protocol; what differs between the
 //! daemons comes in as a `Daemon`.
 
-pub mod client; // the other side: what parley and the tests speak through
+pub mod client; // the other side: a connection that we make
 pub mod conn; // lines in, replies out
 pub mod daemon; // options, configuration, sockets, identity, signals
 pub mod dot; // RFC 5321 §4.5.2 and RFC 1939 §3: the octet before a line's dot
@@ -14,9 +14,11 @@ mod stream; // plain, TLS, or standard input and output
 mod table; // how many connections there are
 mod tls; // certificates, SNI, the server's side of the handshake
 mod transcript; // a session as it happens, for a person to read
+mod trust; // the client's side of TLS: whom we believe
 
 pub use conn::{Conn, Hangup, Line, Woken};
 pub use session::{Daemon, Session};
 pub use table::Full;
 pub use tls::{Acceptor, TlsInfo};
 pub use transcript::Transcript;
+pub use trust::{Secured, Trust};

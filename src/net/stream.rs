@@ -130,11 +130,7 @@ impl Stream {
         if let Stream::Tls(stream) = self {
             let _ = stream.shutdown();
         }
-        let _ = match self.plain() {
-            Plain::Tcp(socket) => socket.shutdown(Shutdown::Write),
-            Plain::Unix(socket) => socket.shutdown(Shutdown::Write),
-            Plain::Files(..) => Ok(()),
-        };
+        let _ = self.plain().close();
     }
 
     fn plain(&self) -> &Plain {
@@ -146,7 +142,25 @@ impl Stream {
 }
 
 impl Plain {
-    fn input(&self) -> BorrowedFd<'_> {
+    /// How long a write may stall.
+    pub(super) fn set_write_timeout(&self, stall: Duration) -> io::Result<()> {
+        match self {
+            Plain::Tcp(socket) => socket.set_write_timeout(Some(stall)),
+            Plain::Unix(socket) => socket.set_write_timeout(Some(stall)),
+            Plain::Files(..) => Ok(()),
+        }
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub(super) fn close(&self) -> io::Result<()> {
+        match self {
+            Plain::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Plain::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Plain::Files(..) => Ok(()),
+        }
+    }
+
+    pub(super) fn input(&self) -> BorrowedFd<'_> {
         match self {
             Plain::Tcp(socket) => socket.as_fd(),
             Plain::Unix(socket) => socket.as_fd(),

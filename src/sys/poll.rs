@@ -23,6 +23,13 @@ pub fn readable_of(fds: &[BorrowedFd], timeout: Option<Duration>) -> io::Result<
     Ok(polled.iter().map(|fd| fd.any().unwrap_or(true)).collect())
 }
 
+/// Whether `fd` can be written to (or has ended) before `timeout` is over.
+pub fn writable(fd: BorrowedFd, timeout: Duration) -> io::Result<bool> {
+    let mut polled = [PollFd::new(fd, PollFlags::POLLOUT)];
+    wait(&mut polled, Some(timeout))?;
+    Ok(polled[0].any().unwrap_or(true))
+}
+
 fn wait(fds: &mut [PollFd], timeout: Option<Duration>) -> io::Result<()> {
     let end = timeout.map(|timeout| Instant::now() + timeout);
     loop {

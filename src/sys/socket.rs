@@ -1,17 +1,45 @@
-//! Listening sockets: bound here, or inherited from systemd; and the descriptor 0 of inetd.
+//! Listening sockets: bound here, or inherited from systemd; the descriptor 0 of inetd; and the
+//! connection that leaves from an address of our choice.
 
+use super::poll;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket,
-    sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, connect, listen, setsockopt,
+    socket, sockopt,
 };
 use std::fs::{File, Permissions};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::Duration;
+
+/// Connects from one of our own addresses, which is of the same family, within `patience`.
+pub fn connect_from(
+    source: IpAddr,
+    address: SocketAddr,
+    patience: Duration,
+) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(family, SockType::Stream, flags, None)?;
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
+    match connect(fd.as_raw_fd(), &SockaddrStorage::from(address)) {
+        Err(Errno::EINPROGRESS) => {}
+        other => other?,
+    }
+    let stream = TcpStream::from(fd);
+    if !poll::writable(stream.as_fd(), patience)? {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    match stream.take_error()? {
+        Some(error) => return Err(error),
+        None => stream.set_nonblocking(false)?,
+    }
+    Ok(stream)
+}
 
 /// Binds and listens. An IPv6 address takes IPv6 clients only, so that an IPv4 client's address
 /// never comes in disguise.
