@@ -8,13 +8,17 @@ mod binary; // RFC 3030: binary parts become base64
 mod boundary; // RFC 2046 §5.1.1: what delimits parts
 mod charset; // charsets and case, for SEARCH
 mod date; // RFC 5322 §3.3
+mod encode; // RFC 2045 §6: transfer codings done
 mod entity; // RFC 2045: what a part's header says of it, for a client
 mod envelope; // RFC 3501 §7.4.2: who, to whom, what about
 mod fields; // RFC 5322 §2.2: the fields of a header section
 mod header; // RFC 5322 §2.2: the fields of a message that passes by
 mod mime; // RFC 2045, RFC 2046: what a part's header says
+mod passing; // RFC 2046 §5: the parts of a message that passes by
 mod search; // RFC 3501 §6.4.4: words in a message
 mod section; // RFC 3501 §6.4.5: what a client can ask for
+mod seven; // RFC 6152 §3: for hosts that take only ASCII
+mod survey; // what kind of octets a message holds
 mod tally; // lines and octets as on the wire
 mod tokens; // RFC 5322 §3.2: what structured fields are made of
 mod trace; // RFC 5321 §4.4: what we put first
@@ -32,6 +36,8 @@ pub use fields::{Field, Fields, field, fields, unfold};
 pub use header::Filter;
 pub use search::Search;
 pub use section::Side;
+pub use seven::{Plan, Planner, ToSeven};
+pub use survey::Survey;
 pub use tally::wire_octets;
 pub use trace::{Hop, delivered_to, return_path};
 pub use transfer::{Coding, Decoded};

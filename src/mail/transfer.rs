@@ -10,7 +10,7 @@ use memchr::{memchr, memrchr};
 /// What is read at once: small enough for the processor's nearest cache.
 const PIECE: usize = 16 * 1024;
 /// The line end of text (RFC 2046 §4.1.1).
-const CRLF: [u8; 2] = [b'\r', b'\n'];
+pub(super) const CRLF: [u8; 2] = [b'\r', b'\n'];
 
 /// How a body is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
