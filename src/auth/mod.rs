@@ -9,6 +9,7 @@ mod crypts;
 pub mod edit;
 mod failures;
 mod passwd;
+pub mod prove;
 pub mod sasl;
 pub mod scheme;
 mod system;
