@@ -13,7 +13,7 @@ use buzon::smtp::client::{
 };
 use proptest::prelude::*;
 use remote::{Certificate, Remote};
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -107,7 +107,7 @@ fn letters_one_after_another() {
     let sent = send(&mut connection, 1, "A\n\n\u{e9}".as_bytes());
     assert_eq!((shown(&sent), sent.failure), (vec!["250 ok".to_owned()], None));
     // What was said of the first letter is not for the sender of the second.
-    assert!(!connection.dialogue().iter().any(|line| line.contains("17")));
+    assert!(!connection.dialogue().iter().any(|line| line.contains("taken")));
     let large = send(&mut connection, 1, &[b'x'; 1200]);
     assert_eq!(shown(&large)[0][..9], *"552 5.3.4");
     assert_eq!(large.answers[0].verdict(), Verdict::Permanent);
@@ -422,6 +422,73 @@ fn tls_as_good_as_it_gets() {
         let refused = try_it(script, Security::Encrypted, &known);
         assert!(matches!(refused, Err(Failure::NoTls(_))), "{refused:?}");
     }
+}
+
+#[test]
+fn tls_from_the_first_octet_on() {
+    let certificate = Certificate::new(&["mx.example.test"]);
+    let known = Trust::new(&[certificate.pem()]).unwrap();
+    let script = format!("tls\n{OPEN}{OK}{ENVELOPE}text\n> 250 ok\n");
+    let remote = Remote::with(script, Some(&certificate));
+    let peer = |remote: &Remote| Peer { implicit_tls: true, ..peer(remote.address) };
+    let mut connection = Connection::open(&peer(&remote), &known, None).ok().unwrap();
+    assert!(connection.encryption().to_string().ends_with(", verified"));
+    assert_eq!(shown(&send(&mut connection, 1, &b".\n".repeat(300_000))), ["250 ok"]);
+    assert_eq!(remote.heard().texts[0].len(), 900_000);
+    // Never in clear.
+    let remote = Remote::new("> 220 hi\nnext\n> 220 hi\n");
+    let broken = Connection::open(&peer(&remote), &known, None).err().unwrap();
+    assert!(matches!(broken.failure, Failure::Tls(_)), "{:?}", broken.failure);
+    remote.heard();
+}
+
+#[test]
+fn a_host_that_does_not_take_the_text() {
+    // It reads nothing more until somebody else comes.
+    let remote = Remote::new(format!("{OPEN}{OK}{ENVELOPE}next"));
+    let mut peer = peer(remote.address);
+    peer.times.block = Duration::from_millis(100);
+    let mut connection = Connection::open(&peer, shared(), None).ok().unwrap();
+    let sent = send(&mut connection, 1, &b"0123456789abcde\n".repeat(2 << 20));
+    assert_eq!(sent.failure, Some(Failure::Timeout(Step::Text)));
+    assert_eq!(sent.answers[0].verdict(), Verdict::Temporary);
+    drop(std::net::TcpStream::connect(remote.address).unwrap());
+    remote.heard();
+}
+
+#[test]
+fn what_cannot_be_read_is_not_sent_as_a_whole() {
+    struct Torn(Cursor<Vec<u8>>);
+    impl Read for Torn {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            match self.0.read(buffer)? {
+                0 => Err(std::io::Error::other("the disk is gone")),
+                count => Ok(count),
+            }
+        }
+    }
+    impl Seek for Torn {
+        fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+    // What comes is not ended by a dot, but by the end of the connection.
+    let remote = Remote::new(format!("{OPEN}{OK}{ENVELOPE}silence"));
+    let mut connection = open(&remote);
+    let (from, to) = (mailbox("a", "b"), mailbox("x0", "c"));
+    let letter = Letter {
+        reverse_path: Some(&from),
+        recipients: &[Recipient { path: &to, notify: None, orcpt: None }],
+        survey: &survey(&mut Cursor::new(b"A: b\n")).unwrap(),
+        utf8: false,
+        ret: None,
+        envid: None,
+    };
+    let sent = connection.send(&letter, &mut Torn(Cursor::new(b"A: b\n".to_vec())));
+    assert_eq!(sent.failure, Some(Failure::Content("the disk is gone".into())));
+    assert_eq!(sent.answers[0].verdict(), Verdict::Temporary);
+    connection.quit();
+    assert_eq!(remote.heard().lines.len(), 4);
 }
 
 #[test]

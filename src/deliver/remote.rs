@@ -382,8 +382,7 @@ fn policy(runner: &Runner, domain: &str) -> Option<Policy> {
     let fetch = || {
         let host = format!("mta-sts.{domain}");
         let addresses = runner.dns.addresses(&host, 443).map_err(|error| error.to_string())?;
-        let deadline = Instant::now() + limits::POLICY;
-        sts::fetch(domain, &addresses, runner.trust()?, deadline)
+        sts::fetch(domain, &addresses, runner.trust()?)
     };
     runner.policies.policy(domain, id.as_deref(), runner.clock.now(), fetch)
 }

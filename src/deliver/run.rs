@@ -17,8 +17,8 @@ use crate::net::sts::Policies;
 use crate::queue::wake::Wake;
 use crate::queue::{Claim, Entry, Envelope, Place, Queue};
 use crate::smtp::client::Watch;
-use crate::sys::inotify::Bell;
-use crate::sys::{poll, thread};
+use crate::sys::poll::{self, Call};
+use crate::sys::thread;
 use crate::{auth, route};
 use std::collections::VecDeque;
 use std::io;
@@ -77,7 +77,7 @@ pub struct Runner {
     /// Letters in hand.
     active: AtomicUsize,
     /// Rung when a letter is over.
-    bell: Bell,
+    bell: Call,
 }
 
 impl Runner {
@@ -98,7 +98,7 @@ impl Runner {
             trust: OnceLock::new(),
             lanes: Lanes::default(),
             active: AtomicUsize::new(0),
-            bell: Bell::new()?,
+            bell: Call::new()?,
             site: Arc::new(site),
             orders,
         })

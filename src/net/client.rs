@@ -326,4 +326,44 @@ mod tests {
         assert_eq!(client.read_line(soon()).unwrap(), Line::Closed);
         assert_eq!(server.join().unwrap(), b"QUIT\r\n");
     }
+
+    #[test]
+    fn from_an_address_of_ours_and_to_a_path() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let patience = Duration::from_secs(10);
+        let source = "127.0.0.9".parse().ok();
+        let mut client = Client::to(&Place::Tcp { address, source }, patience).unwrap();
+        let (mut peer, from) = listener.accept().unwrap();
+        assert_eq!(Some(from.ip()), source);
+        client.say("EHLO a").unwrap();
+        assert!(client.say("b\r\nc").is_err() && client.say("b\0").is_err());
+        client.flush(Instant::now() + patience).unwrap();
+        drop(client);
+        let mut said = String::new();
+        peer.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "EHLO a\r\n");
+        drop(listener);
+        let gone = Client::to(&Place::Tcp { address, source }, patience).err().unwrap();
+        assert_eq!(gone.kind(), io::ErrorKind::ConnectionRefused);
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lmtp");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let mut client = Client::to(&Place::Unix(path), patience).unwrap();
+        listener.accept().unwrap().0.write_all(b"220 hi\r\n").unwrap();
+        let line = client.read_line(Instant::now() + patience).unwrap();
+        assert_eq!(line, Line::Text(b"220 hi".into(), true));
+    }
+
+    #[test]
+    fn lines_without_an_end_are_not_gathered() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = Place::Tcp { address: listener.local_addr().unwrap(), source: None };
+        let mut client = Client::to(&place, Duration::from_secs(10)).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(&[b'x'; 2000]).unwrap();
+        let error = client.read_line_of(1000, Instant::now() + Duration::from_secs(10));
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
 }

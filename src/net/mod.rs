@@ -7,10 +7,12 @@ pub mod client; // the other side: a connection that we make
 pub mod conn; // lines in, replies out
 pub mod daemon; // options, configuration, sockets, identity, signals
 pub mod dot; // RFC 5321 §4.5.2 and RFC 1939 §3: the octet before a line's dot
+mod https; // one small text from a web server
 mod listen; // accept, start a thread each
 mod owner; // who the daemon is after its start
 mod session; // what a daemon is, and what a session begins with
 mod stream; // plain, TLS, or standard input and output
+pub mod sts; // RFC 8461: what a domain asks of who sends it mail
 mod table; // how many connections there are
 mod tls; // certificates, SNI, the server's side of the handshake
 mod transcript; // a session as it happens, for a person to read

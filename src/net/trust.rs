@@ -236,3 +236,35 @@ impl fmt::Display for Secured {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agreed(octets: &[u8]) -> Option<(&'static str, String)> {
+        let mut hello = ServerHello::default();
+        octets.chunks(7).for_each(|piece| hello.see(piece));
+        hello.agreed()
+    }
+
+    #[test]
+    fn what_a_server_hello_says() {
+        let head = [22, 3, 3, 0, 90, 2, 0, 0, 86, 3, 3];
+        let hello = |rest: &[u8]| [&head[..], &[7; 32], rest].concat();
+        let old = hello(&[2, 9, 9, 0xc0, 0x2f, 0, 0, 0]);
+        let new = hello(&[0, 0x13, 0x02, 0, 0, 10, 0, 51, 0, 0, 0, 43, 0, 2, 3, 4]);
+        let unknown = hello(&[0, 0x7a, 0x7b]);
+        for (octets, expected) in [
+            (&old, Some(("TLSv1.2", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"))),
+            (&new, Some(("TLSv1.3", "TLS_AES_256_GCM_SHA384"))),
+            (&unknown, Some(("TLSv1.2", "0x7a7b"))),
+            (&b"220 mx.example.test ready, and more than that".to_vec(), None),
+        ] {
+            let found = agreed(octets);
+            assert_eq!(found.as_ref().map(|(v, c)| (*v, c.as_str())), expected);
+        }
+        // Cut anywhere, it says less and does no harm.
+        (0..new.len()).for_each(|end| drop(agreed(&new[..end])));
+        agreed(&[22; 5_000]);
+    }
+}

@@ -46,7 +46,7 @@ impl Place {
 }
 
 /// What the name of a letter's file tells.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entry {
     /// When it is to be tried, seconds since 1970.
     pub due: u64,

@@ -1,9 +1,42 @@
 //! Waiting for one of several descriptors: poll(2).
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io;
-use std::os::fd::BorrowedFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
+
+/// Something that threads ring for one that waits in poll(2), until it is silenced.
+#[derive(Debug)]
+pub struct Call(UnixStream, UnixStream);
+
+impl Call {
+    /// A silent one.
+    pub fn new() -> io::Result<Call> {
+        let (rings, hears) = UnixStream::pair()?;
+        rings.set_nonblocking(true)?;
+        hears.set_nonblocking(true)?;
+        Ok(Call(rings, hears))
+    }
+
+    /// Its descriptor can be read from until it is silenced.
+    pub fn ring(&self) {
+        // When it is full it rings already.
+        let _ = (&self.0).write(b"!");
+    }
+
+    /// Is silent until it is rung again.
+    pub fn silence(&self) {
+        let mut octets = [0; 4096];
+        while matches!((&self.1).read(&mut octets), Ok(count) if count > 0) {}
+    }
+}
+
+impl AsFd for Call {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.1.as_fd()
+    }
+}
 
 /// Which of `fds` can be read from (or have ended), after at most `timeout`.
 pub fn readable<const N: usize>(
