@@ -48,7 +48,9 @@ pub fn load(path: Option<&Path>) -> Result<Site, Error> {
             .map_err(|error| Error::Unreadable(path.into(), error))?,
         None => String::new(),
     };
-    parse(path.unwrap_or(Path::new("/etc/buzon/buzon.conf")), &text)
+    let mut site = parse(path.unwrap_or(Path::new("/etc/buzon/buzon.conf")), &text)?;
+    site.file = path.map(|path| std::path::absolute(path).unwrap_or(path.into()));
+    Ok(site)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Site, Error> {
@@ -155,6 +157,7 @@ fn need_certificates(path: &Path, site: &mut Site, faults: &mut Vec<String>) {
 
 fn empty() -> Site {
     Site {
+        file: None,
         settings: Vec::new(),
         hostname: String::new(),
         domains: Vec::new(),

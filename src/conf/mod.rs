@@ -112,6 +112,8 @@ impl Location {
 /// One site: everything the configuration says, with defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Site {
+    /// The file it was read from.
+    pub file: Option<PathBuf>,
     /// Where each value came from, for `-n -v`.
     pub settings: Vec<Setting>,
     /// The name in greetings, replies and trace fields.

@@ -1,6 +1,7 @@
 //! Where letters go that leave, and whose: the values of `relay`, `relay_from` and `tls_require`.
 
 use super::values::Network;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -61,6 +62,27 @@ pub enum Way {
     },
     /// `lmtp:/run/dovecot/lmtp`
     Socket(PathBuf),
+}
+
+impl fmt::Display for Way {
+    /// As it would be written.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Way::Mx => f.write_str("mx"),
+            Way::Socket(path) => write!(f, "lmtp:{}", path.display()),
+            Way::Host { host, port, speaks } => {
+                let speaks = match speaks {
+                    Speaks::Smtp => "smtp",
+                    Speaks::Smtps => "smtps",
+                    Speaks::Lmtp => "lmtp",
+                };
+                match host.contains(':') {
+                    true => write!(f, "{speaks}:[{host}]:{port}"),
+                    false => write!(f, "{speaks}:{host}:{port}"),
+                }
+            }
+        }
+    }
 }
 
 /// What a host speaks.

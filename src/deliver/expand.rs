@@ -18,10 +18,7 @@ use std::io::{self, Read};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Resolves whoever waits, and notes what they come to; gives the users by the recipients' numbers.
-pub(super) fn expand(
-    runner: &Runner,
-    claimed: &mut Claimed,
-) -> io::Result<HashMap<usize, User>> {
+pub(super) fn expand(runner: &Runner, claimed: &mut Claimed) -> io::Result<HashMap<usize, User>> {
     let mut users = HashMap::new();
     let mut at = 0;
     // Those that are added are looked at as well: members of lists of lists, addresses of ours.
@@ -52,7 +49,8 @@ enum Found {
 }
 
 fn resolve(runner: &Runner, path: &Mailbox) -> Result<Found, Refusal> {
-    let ours = path.domain.is_empty() || route::is_ours(&runner.site, &runner.routes, &path.domain)?;
+    let ours =
+        path.domain.is_empty() || route::is_ours(&runner.site, &runner.routes, &path.domain)?;
     if !ours {
         return Ok(Found::Elsewhere);
     }

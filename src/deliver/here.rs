@@ -19,15 +19,15 @@ fn one(runner: &Runner, job: &Job, number: usize) -> Outcome {
     let Some(envelope) = job.work.envelope() else {
         return Outcome::ours(now, "4.3.0", "the letter is gone");
     };
-    let (Some(to), Some(user)) = (envelope.recipients.get(number - 1), job.work.user(number)) else {
+    let (Some(to), Some(user)) = (envelope.recipients.get(number - 1), job.work.user(number))
+    else {
         return Outcome::ours(now, "4.3.0", "the user is not known now");
     };
     let text = match job.work.text() {
         Ok(text) => text,
         Err(error) => return Outcome::ours(now, "4.3.0", error.to_string()),
     };
-    let letter =
-        Letter { reverse_path: envelope.sender(to), hop: None, content: text.content() };
+    let letter = Letter { reverse_path: envelope.sender(to), hop: None, content: text.content() };
     let address = addressed(user, &to.path);
     let recipient = Recipient { forward_path: to.path.clone(), user: user.clone(), address };
     match local(&letter, &[recipient], runner.site.deliver_wait) {

@@ -12,7 +12,9 @@ mod report; // RFC 3464
 mod retry; // when again, and when no more
 mod run; // one pass over the queue
 pub mod stdin; // from a program of this host
+mod summon; // somebody looks at the queue
 mod work; // one letter at work
 
 pub use local::{Failure, Letter, Recipient, local, room};
 pub use run::{Orders, Runner};
+pub use summon::summon;

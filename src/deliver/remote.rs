@@ -148,10 +148,8 @@ impl<'a> Parcel<'a> {
     ) -> std::io::Result<Parcel<'a>> {
         job.work.survey(&mut job.work.text()?)?;
         let sender = to.first().and_then(|to| envelope.sender(to));
-        let to = to
-            .iter()
-            .map(|to| (&to.path, to.notify.map(words), to.orcpt.as_deref()))
-            .collect();
+        let to =
+            to.iter().map(|to| (&to.path, to.notify.map(words), to.orcpt.as_deref())).collect();
         Ok(Parcel { job, envelope, sender, to })
     }
 
@@ -246,10 +244,7 @@ fn nobody_answered(sent: &Sent) -> bool {
     early && sent.answers.iter().all(|answer| answer.from_us)
 }
 
-fn connect(
-    runner: &Runner,
-    target: &Target,
-) -> Result<Connection, (Failure, Vec<String>)> {
+fn connect(runner: &Runner, target: &Target) -> Result<Connection, (Failure, Vec<String>)> {
     if let Some(failure) = runner.down.get(&target.place) {
         return Err((failure, Vec::new()));
     }

@@ -7,7 +7,7 @@
 use super::lanes::{Job, Lane, Lanes};
 use super::remote::{self, Down, Line};
 use super::retry::Clock;
-use super::work::Work;
+use super::work::{Work, way};
 use super::{here, program};
 use crate::conf::Site;
 use crate::dns::Dns;
@@ -21,7 +21,7 @@ use crate::sys::poll::{self, Call};
 use crate::sys::thread;
 use crate::{auth, route};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -268,9 +268,7 @@ impl Runner {
                 let (outcomes, dialogue) = match &lane {
                     Lane::Here => here::deliver(&self, &job),
                     Lane::Programs => program::deliver(&self, &job),
-                    Lane::Domain(_) | Lane::Relay(_) => {
-                        remote::send(&self, &lane, &mut line, &job)
-                    }
+                    Lane::Domain(_) | Lane::Relay(_) => remote::send(&self, &lane, &mut line, &job),
                 };
                 let over = job.work.finish(&self, outcomes, &dialogue);
                 self.over(over);
@@ -292,5 +290,30 @@ impl Runner {
             self.active.fetch_sub(1, Ordering::AcqRel);
             self.bell.ring();
         }
+    }
+}
+
+impl Runner {
+    /// Says what would be tried, and where it would go.
+    pub fn tell(&self, output: &mut impl Write) -> io::Result<()> {
+        for entry in self.due(limits::BACKLOG)? {
+            let envelope = match self.queue.look(Place::Due, &entry) {
+                Ok(Ok(envelope)) if self.orders.fits(&envelope) => envelope,
+                // Another runner was faster.
+                _ => continue,
+            };
+            let from = envelope.reverse_path.as_ref().map_or(String::new(), ToString::to_string);
+            writeln!(output, "{} from <{from}>", entry.id)?;
+            for to in envelope.recipients.iter().filter(|to| to.is_waiting()) {
+                let sender = envelope.sender(to).map_or(String::new(), ToString::to_string);
+                let ours = route::is_ours(&self.site, &self.routes, &to.path.domain);
+                let way = match ours {
+                    Ok(true) => "here".into(),
+                    _ => way(&self.site, &sender, &to.path.domain).to_string(),
+                };
+                writeln!(output, "  to <{}>: {way}", to.path)?;
+            }
+        }
+        Ok(())
     }
 }

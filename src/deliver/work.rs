@@ -239,9 +239,7 @@ impl Inner {
                     told.push(Event::State(to.number, State::Reported));
                     to.notify().failure.then_some(Action::Failed)
                 }
-                State::Waiting(Some(_)) if late => {
-                    to.notify().delay.then_some(Action::Delayed)
-                }
+                State::Waiting(Some(_)) if late => to.notify().delay.then_some(Action::Delayed),
                 State::Done if to.notify().success => self.success(to.number),
                 _ => None,
             };

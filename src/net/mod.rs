@@ -19,6 +19,7 @@ mod transcript; // a session as it happens, for a person to read
 mod trust; // the client's side of TLS: whom we believe
 
 pub use conn::{Conn, Hangup, Line, Woken};
+pub use owner::become_owner;
 pub use session::{Daemon, Session};
 pub use table::Full;
 pub use tls::{Acceptor, TlsInfo};

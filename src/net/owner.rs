@@ -9,14 +9,14 @@ use std::io;
 
 /// Root becomes the mail owner; root without one serves this host only. Whoever shall lend
 /// accounts to sessions and deliveries keeps what that takes, and nothing else.
-pub(super) fn become_owner(site: &Site, loopback: bool) -> Result<(), u8> {
+pub fn become_owner(site: &Site, loopback: bool) -> Result<(), u8> {
     let failed = |error: io::Error| tell(&format!("{}: {error}", site.mail_owner), exit::OS_ERROR);
     if !process::is_root() {
         return if site.system_users { become_lender() } else { Ok(()) };
     }
     match process::account(&site.mail_owner).map_err(failed)? {
         Some(account @ (1.., _)) => {
-            for directory in [&site.run, &site.spool] {
+            for directory in [&site.run, &site.spool, &site.queue] {
                 let _ = std::fs::create_dir_all(directory);
                 // Careful: somebody may have written 'spool /tmp'. What is in use is not ours to
                 // give away; buzonctl(8) tells where we may not write.

@@ -52,6 +52,18 @@ pub fn may_switch() -> bool {
     get().is_ok_and(|words| words[0].effective & SWITCHING == SWITCHING)
 }
 
+/// Lets the program that is executed next by this thread keep the two, if the thread has them.
+pub(super) fn pass_on() -> io::Result<()> {
+    let Word { effective, permitted, .. } = get()?[0];
+    let kept = permitted & SWITCHING;
+    set([Word { effective, permitted, inheritable: kept }, Word::default()])?;
+    for capability in [6, 7].into_iter().filter(|bit| kept & 1 << bit != 0) {
+        // SAFETY: prctl with numbers only.
+        unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0) };
+    }
+    Ok(())
+}
+
 fn get() -> io::Result<[Word; 2]> {
     let (mut header, mut words) = (Header { version: VERSION, pid: 0 }, [Word::default(); 2]);
     // SAFETY: this version of capget writes two words.

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{self, Command};
 
 /// The first descriptor of an inherited socket, sd_listen_fds(3).
 const FIRST: i32 = 3;
@@ -48,4 +48,45 @@ pub fn with_sockets(program: &Path, sockets: &[(TcpListener, &str)]) -> io::Resu
         });
     }
     Ok(command)
+}
+
+/// A runner that was started.
+#[derive(Debug)]
+pub struct Child(process::Child);
+
+impl Child {
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// Waits for its end.
+    pub fn bury(mut self) {
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts `runq`, which lies beside this program, in a session of its own, with nothing of ours
+/// open. It keeps the right to lend accounts, where this thread has it.
+pub fn runner(configuration: Option<&Path>) -> io::Result<Child> {
+    identity::refuse_borrowed("a program")?;
+    let mut command = Command::new(std::env::current_exe()?.with_file_name("runq"));
+    if let Some(file) = configuration {
+        command.arg("-f").arg(file);
+    }
+    let null = process::Stdio::null;
+    command.stdin(null()).stdout(null()).stderr(null()).current_dir("/");
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"LISTEN_") || name == "NOTIFY_SOCKET" {
+            command.env_remove(name);
+        }
+    }
+    // SAFETY: between fork and exec the closure makes system calls only, all async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            nix::unistd::setsid()?;
+            super::capability::pass_on()
+        });
+    }
+    command.spawn().map(Child)
 }
