@@ -204,8 +204,8 @@ impl Runner {
         Ok(wake.is_some_and(Wake::heard))
     }
 
-    /// Takes a letter and gives its recipients to their lanes; true where there was no room for any
-    /// of them, and it is to be taken later.
+    /// Takes a letter and gives its recipients to their lanes; true where none of these had room, and
+    /// it is to be taken later.
     fn take(self: &Arc<Runner>, entry: &Entry) -> io::Result<bool> {
         let claimed = match self.queue.claim(Place::Due, entry) {
             Ok(Claim::Taken(claimed)) => claimed,
@@ -231,9 +231,9 @@ impl Runner {
         };
         self.active.fetch_add(1, Ordering::AcqRel);
         let is_full = !lanes.is_empty() && lanes.keys().all(|lane| self.lanes.is_full(lane));
+        // Where one lane has room the letter is taken whole: nobody waits for others' hosts.
         for (lane, jobs) in lanes.into_iter().filter(|_| !is_full) {
-            // Who finds no room waits for the next attempt of the letter, which is at once.
-            for recipients in jobs.into_iter().take_while(|_| !self.lanes.is_full(&lane)) {
+            for recipients in jobs {
                 work.expect();
                 self.give(&lane, Job { work: work.clone(), recipients });
             }

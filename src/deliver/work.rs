@@ -219,7 +219,7 @@ impl Inner {
         if claimed.envelope.is_finished() {
             return claimed.remove();
         }
-        // Who was not tried for want of room in a lane is not punished for it.
+        // A letter that found no room is not punished for it.
         let due = match self.tried {
             true => retry::next(&runner.site, &claimed.envelope, now),
             false => claimed.entry.due,

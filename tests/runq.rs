@@ -1,0 +1,189 @@
+//! The runner: everybody gets every letter, whoever is slow, whoever is killed.
+
+#![allow(clippy::unwrap_used)]
+
+mod sink;
+
+use buzon::mail::forward_path;
+use buzon::queue::{Content, Entry, Envelope, Place, Queue, wake};
+use buzon::sys::clock;
+use buzon::text::Cursor;
+use sink::Sink;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const LONG: Duration = Duration::from_secs(60);
+
+struct Site {
+    place: TempDir,
+    queue: Queue,
+}
+
+impl Site {
+    /// Each host takes the mail of a domain.
+    fn new(hosts: &[(&str, &Sink)], more: &str) -> Site {
+        let place = tempfile::tempdir().unwrap();
+        let mut zone = String::new();
+        for (domain, sink) in hosts {
+            writeln!(zone, "{domain} MX 10 mx.{domain}\nmx.{domain} A {}", sink.address).unwrap();
+        }
+        std::fs::write(place.path().join("zone"), zone).unwrap();
+        let conf = format!(
+            "hostname mx.example.test\ndomains example.test\nmail_owner nobody-here\n\
+             queue queue\ndns_zone zone\nspool .\nrun .\nusers users\naliases aliases\n{more}\n"
+        );
+        std::fs::write(place.path().join("buzon.conf"), conf).unwrap();
+        let queue = Queue::new(&place.path().join("queue"));
+        Site { place, queue }
+    }
+
+    fn put(&self, subject: &str, to: &[&str]) -> String {
+        let now = clock::micros() / 1_000_000;
+        let path = |text: &str| forward_path(&mut Cursor::new(text.as_bytes())).unwrap();
+        let mut envelope = Envelope::new(clock::id(), now, Some(path("ana@example.test")));
+        for to in to {
+            envelope.add(path(to));
+        }
+        let text = format!("Subject: {subject}\n\nThe body of it.\n");
+        self.queue.put(&envelope, b"", &Content::Memory(text.as_bytes())).unwrap();
+        envelope.id
+    }
+
+    fn runq(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runq"));
+        command.arg("-d").arg("-f").arg(self.place.path().join("buzon.conf")).args(args);
+        command
+    }
+
+    fn run(&self, args: &[&str]) {
+        assert!(self.runq(args).status().unwrap().success());
+    }
+
+    fn left(&self) -> Vec<Entry> {
+        let mut left = Vec::new();
+        self.queue.entries(Place::Due, |entry| left.push(entry)).unwrap();
+        left
+    }
+}
+
+/// How often each recipient got each letter.
+fn counted(sinks: &[&Sink]) -> HashMap<(String, String), usize> {
+    let mut counted = HashMap::new();
+    for taken in sinks.iter().flat_map(|sink| sink.taken()) {
+        *counted.entry(taken).or_default() += 1;
+    }
+    counted
+}
+
+#[test]
+fn everybody_gets_every_letter_and_connections_are_shared() {
+    let sink = Sink::new(Duration::ZERO);
+    let hosts: Vec<String> = (0..5).map(|n| format!("d{n}.test")).collect();
+    let hosts: Vec<(&str, &Sink)> = hosts.iter().map(|host| (host.as_str(), &sink)).collect();
+    let site = Site::new(&hosts, "max_deliveries_per_host 2");
+    for number in 0..100 {
+        let to = format!("luis@d{}.test", number % 5);
+        site.put(&format!("m{number}"), &[&to, "eva@d0.test", "pia@d1.test"]);
+    }
+    site.run(&[]);
+    let counted = counted(&[&sink]);
+    assert_eq!(counted.len(), 300);
+    assert!(counted.values().all(|count| *count == 1));
+    assert!(site.left().is_empty());
+    assert!(sink.connections() <= 10, "{} connections", sink.connections());
+}
+
+#[test]
+fn a_letter_that_comes_beside_a_slow_host_leaves_within_a_second() {
+    let (slow, fast) = (Sink::new(Duration::from_millis(700)), Sink::new(Duration::ZERO));
+    let site = Site::new(&[("slow.test", &slow), ("fast.test", &fast)], "");
+    site.put("slow", &["ana@slow.test"]);
+    let mut runner = site.runq(&[]).spawn().unwrap();
+    until(|| slow.connections() > 0);
+    site.put("fast", &["ana@fast.test"]);
+    assert!(wake::call(site.queue.root()).unwrap(), "somebody listens");
+    assert!(fast.wait_for(1, LONG) < Duration::from_secs(1));
+    assert!(slow.taken().is_empty());
+    assert!(runner.wait().unwrap().success());
+    assert_eq!(slow.taken().len(), 1);
+    assert!(site.left().is_empty());
+}
+
+#[test]
+fn what_cannot_leave_waits_and_is_tried_when_its_time_has_come() {
+    let sink = Sink::new(Duration::ZERO);
+    let site = Site::new(&[("here.test", &sink)], "");
+    std::fs::write(site.place.path().join("zone"), "later.test TIMEOUT\n").unwrap();
+    site.put("a", &["ana@later.test"]);
+    site.run(&[]);
+    let [left] = &site.left()[..] else { panic!() };
+    let wait = left.due - clock::micros() / 1_000_000;
+    assert!((200..400).contains(&wait), "{wait} s");
+    // Not yet; and as if it were later, with the name server awake.
+    let address = sink.address;
+    std::fs::write(site.place.path().join("zone"), format!("later.test A {address}\n")).unwrap();
+    site.run(&[]);
+    assert_eq!(sink.taken().len(), 0);
+    site.run(&["--at", "+10m"]);
+    assert_eq!(sink.taken().len(), 1);
+    assert!(site.left().is_empty());
+}
+
+#[test]
+fn letters_are_chosen() {
+    let sink = Sink::new(Duration::ZERO);
+    let site = Site::new(&[("a.test", &sink), ("b.test", &sink)], "");
+    let first = site.put("first", &["ana@a.test"]);
+    site.put("second", &["ana@b.test"]);
+    site.put("third", &["ana@a.test"]);
+    site.run(&["-S", "nobody@example.test"]);
+    assert_eq!(sink.taken().len(), 0);
+    site.run(&["-I", &first]);
+    assert_eq!(sink.taken().len(), 1);
+    site.run(&["-R", "B.test"]);
+    assert_eq!(sink.taken().len(), 2);
+    site.run(&["-S", "<ana@example.test>"]);
+    assert_eq!(sink.taken().len(), 3);
+    assert!(site.left().is_empty());
+}
+
+/// Kills, many times over; BUZON_LETTERS and BUZON_KILLS make it longer.
+#[test]
+fn runners_that_are_killed_lose_nothing() {
+    let number = |name: &str, default: usize| {
+        std::env::var(name).map_or(default, |value| value.parse().unwrap())
+    };
+    let (letters, kills) = (number("BUZON_LETTERS", 200), number("BUZON_KILLS", 20));
+    let sink = Sink::new(Duration::from_millis(1));
+    let site = Site::new(&[("a.test", &sink), ("b.test", &sink), ("c.test", &sink)], "");
+    for number in 0..letters {
+        site.put(&format!("m{number}"), &["ana@a.test", "eva@b.test", "pia@c.test"]);
+    }
+    for at in 0..kills {
+        let mut runners: Vec<Child> =
+            (0..2).map(|_| site.runq(&[]).spawn().unwrap()).collect();
+        std::thread::sleep(Duration::from_millis(20 + (at as u64 * 37) % 60));
+        for runner in &mut runners {
+            runner.kill().unwrap();
+            runner.wait().unwrap();
+        }
+    }
+    site.run(&[]);
+    let counted = counted(&[&sink]);
+    assert_eq!(counted.len(), 3 * letters);
+    let twice = counted.values().filter(|count| **count > 1).count();
+    println!("{letters} letters of 3 recipients, {kills} kills of 2: {twice} came twice");
+    assert!(site.left().is_empty());
+    assert_eq!(std::fs::read_dir(site.queue.root().join("tmp")).unwrap().count(), 0);
+}
+
+fn until(truth: impl Fn() -> bool) {
+    let end = Instant::now() + LONG;
+    while !truth() {
+        assert!(Instant::now() < end, "it never came true");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
