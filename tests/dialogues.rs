@@ -111,6 +111,7 @@ fn play(script: &Script, sites: &mut Vec<Site>, keys: &Keys) -> Result<(), Strin
             Act::Set(key, value) => site.set(key, value),
             Act::User(name, password) => site.user(name, password),
             Act::Alias(line) => site.alias(line),
+            Act::File(name, line) => site.file(name, line),
             Act::Mail { user, folder, file } => {
                 let letter = script.path.parent().unwrap_or(Path::new(".")).join(file);
                 site.mail(user, folder.as_deref(), &letter)

@@ -10,6 +10,7 @@ ACTS = {
     "later": "sets the clock",
     "run": "runs programs of ours",
     "host": "plays a remote host",
+    "file": "has files of ours",
 }
 
 

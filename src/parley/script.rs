@@ -75,6 +75,8 @@ pub enum Act {
     User(String, String),
     /// `alias A: B`
     Alias(String),
+    /// `file NAME TEXT`
+    File(PathBuf, String),
     /// `zone RECORD`
     Zone(String),
     /// `mail USER [FOLDER] FILE`
@@ -131,9 +133,9 @@ pub enum Act {
 }
 
 /// The words that begin a line, for the nearest one to a slip.
-const WORDS: [&str; 17] = [
-    "site", "set", "user", "alias", "zone", "mail", "server", "within", "tls", "closed", "run",
-    "kill", "restart", "reload", "later", "host", "slow",
+const WORDS: [&str; 18] = [
+    "site", "set", "user", "alias", "file", "zone", "mail", "server", "within", "tls", "closed",
+    "run", "kill", "restart", "reload", "later", "host", "slow",
 ];
 
 /// Reads a dialogue; the faults are lines `file:line: what`.
@@ -212,6 +214,9 @@ fn furnishing(word: &str, rest: &str, words: &[&str]) -> Result<Act, String> {
             Ok(two().map(|(name, password)| Act::User(name, password)).expect("two words"))
         }
         ("alias", [_, _, ..]) if rest.contains(':') => Ok(Act::Alias(rest.into())),
+        ("file", [_, _, ..]) => Ok(two()
+            .map(|(name, text): (String, _)| Act::File(name.into(), text))
+            .expect("two words")),
         ("zone", [_, ..]) => Ok(Act::Zone(rest.into())),
         ("mail", [user, folder @ .., file]) if folder.len() < 2 => Ok(Act::Mail {
             user: user.to_string(),
@@ -236,6 +241,7 @@ fn form(word: &str) -> &'static str {
         "set" => "set KEY VALUE",
         "user" => "user NAME PASSWORD",
         "alias" => "alias NAME: ADDRESS, ...",
+        "file" => "file NAME TEXT",
         "zone" => "zone RECORD",
         "mail" => "mail USER [FOLDER] FILE",
         "server" => "server [SITE] SERVICE [N]",
@@ -306,6 +312,7 @@ mod tests {
             (2, "Set(\"failure_delay\", \"0s\")"),
             (3, "User(\"alice\", \"open sesame\")"),
             (4, "Alias(\"sales: alice, bob\")"),
+            (32, "File(\"virtual\", \"info@tienda.test alice\")"),
             (6, "Mail { user: \"alice\", folder: None, file: \"letters/one.eml\" }"),
             (7, "Mail { user: \"alice\", folder: Some(\"Sent\"), file: \"letters/one.eml\" }"),
             (8, "Server(None, Service { name: \"smtp\""),

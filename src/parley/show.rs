@@ -105,6 +105,7 @@ fn line(step: &Step, style: Style, out: &mut dyn Write) -> io::Result<()> {
         | Act::Set(..)
         | Act::User(..)
         | Act::Alias(_)
+        | Act::File(..)
         | Act::Zone(_)
         | Act::Mail { .. } => writeln!(out, "  the server must have: {}", step.source),
         _ => writeln!(out, "  to be done at the server, and not done: {}", step.source),

@@ -186,6 +186,14 @@ impl Site {
         Ok(())
     }
 
+    /// A line of any file of the site.
+    pub fn file(&mut self, name: &Path, line: &str) -> Result<(), String> {
+        let path = self.directory.path().join(name);
+        self.make(path.parent().unwrap());
+        self.append(name.to_str().unwrap(), format!("{line}\n").as_bytes(), false);
+        Ok(())
+    }
+
     /// A letter into a mailbox, as if it had come; later ones have later names.
     pub fn mail(&mut self, user: &str, folder: Option<&str>, letter: &Path) -> Result<(), String> {
         let content = fs::read(letter).map_err(|e| format!("{}: {e}", letter.display()))?;
