@@ -24,6 +24,7 @@ pub mod signal;
 pub mod socket;
 pub mod terminal;
 pub mod thread;
+pub mod trusted;
 
 /// The name of this host, as gethostname(2) tells it.
 pub fn hostname() -> Option<String> {
