@@ -81,8 +81,8 @@ install: all
 		$(PLACED) $$unit >$(UNITS)/$${unit##*/} || exit 1; done
 	for example in $(EXAMPLES); do \
 		$(PLACED) $$example >$(DOC)/$${example##*/} || exit 1; done
-	mkdir -p $(DESTDIR)$(ETC)/buzon $(DESTDIR)$(ETC)/sysctl.d
-	for file in buzon/buzon.conf buzon/users buzon/aliases sysctl.d/60-buzon.conf; do \
+	mkdir -p $(DESTDIR)$(ETC)/buzon/lists $(DESTDIR)$(ETC)/sysctl.d
+	for file in buzon/buzon.conf buzon/users buzon/aliases buzon/virtual sysctl.d/60-buzon.conf; do \
 		[ -e $(DESTDIR)$(ETC)/$$file ] || \
 		install -m 644 etc/$$file $(DESTDIR)$(ETC)/$$file || exit 1; done
 	chmod o= $(DESTDIR)$(ETC)/buzon/users

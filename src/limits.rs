@@ -80,6 +80,10 @@ pub const LOGINS: usize = 10_000;
 
 /// RFC 5321 §3.9: names that one alias may come to, loops included.
 pub const ALIAS_EXPANSIONS: usize = 1_000;
+/// A `.forward` file, and a file that an alias or it includes.
+pub const MEMBERS_FILE: u64 = 1024 * 1024;
+/// Included files and mailing lists that are remembered.
+pub const MEMBERS_FILES: usize = 1_000;
 /// The users file, the aliases file and the configuration are not read beyond this.
 pub const TABLE_FILE: u64 = 64 * 1024 * 1024;
 /// RFC 1939 §7 allows 70 octets for a unique-id.

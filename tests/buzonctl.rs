@@ -90,10 +90,27 @@ fn a_site_in_order_and_one_that_is_not() {
         let (found, out, err) = buzonctl(directory.path(), words, input);
         assert!(found == code, "{words}: {found} {out}{err}");
     }
-    write("aliases", "root: luis\nclass: luis, jo@elsewhere.test\ncircle: round\nround: circle\n");
+    write("aliases", "root: luis\nclass: luis, jo\ncircle: round\nround: circle\n");
     let (code, _, err) = buzonctl(directory.path(), "check", "");
     assert_eq!((code, err.lines().count()), (78, 3), "{err}");
-    assert!(err.contains("aliases:2: 'jo@elsewhere.test'"), "{err}");
+    assert!(err.contains("aliases:2: 'jo' is neither"), "{err}");
+    write("aliases", "class: luis, jo@elsewhere.test\n");
+    for (words, code, told) in [
+        (
+            "explain class@example.test",
+            0,
+            "aliases:1: the alias 'class': luis, jo@elsewhere.test\n",
+        ),
+        ("explain class", 0, "users:1: the user 'luis'\nto mailbox of luis: "),
+        ("explain CLASS+x", 0, "\nto other host: <jo@elsewhere.test>\n"),
+        ("explain jo@elsewhere.test", 0, "refused: the domain is not ours\n"),
+        ("explain jo@", 65, "'jo@' is no address"),
+        ("explain", 64, "usage: buzonctl"),
+    ] {
+        let (found, out, err) = buzonctl(directory.path(), words, "");
+        let said = format!("{out}{err}").replace(&format!("{}/", directory.path().display()), "");
+        assert!(found == code && said.contains(told), "{words}: {found} {said}");
+    }
     write("aliases", "");
     write("spool", "a file");
     write("home", "a file");

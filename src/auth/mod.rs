@@ -86,6 +86,15 @@ pub fn find(site: &Site, live: &Live, name: &str) -> Result<Option<User>, Error>
     }
 }
 
+/// Where a user is written down, as `file:line`.
+pub fn place(site: &Site, live: &Live, user: &User) -> String {
+    let table = table(site, live).unwrap_or_default();
+    match table.find(&user.name) {
+        Some(Ok(entry)) => format!("{}:{}", site.users.display(), entry.line),
+        _ => "/etc/passwd".into(),
+    }
+}
+
 /// The user who is an account of this host, whatever the users file says.
 pub fn find_account(site: &Site, name: &str) -> Result<Option<User>, Error> {
     system::find(site, &plain(site, name))

@@ -14,7 +14,8 @@ const USAGE: &str = "usage: buzonctl [-f file] user add name [-s scheme]
        buzonctl [-f file] user del name
        buzonctl [-f file] user list
        buzonctl [-f file] certificate name ...
-       buzonctl [-f file] check";
+       buzonctl [-f file] check
+       buzonctl [-f file] explain address";
 
 // sysexits(3)
 const EX_USAGE: u8 = 64;
@@ -65,6 +66,7 @@ fn run() -> Result<(), Failure> {
         (["user", "list"], None) => list(&site()?),
         (["certificate", _, ..], None) => certificate(&site()?, &matches.free[1..]),
         (["check"], None) => check(&site()?, path.as_deref()),
+        (["explain", address], None) => explain(&site()?, address),
         _ => Err((EX_USAGE, USAGE.into())),
     }
 }
@@ -201,6 +203,30 @@ fn check(site: &Site, path: Option<&Path>) -> Result<(), Failure> {
     faults.extend(auth::faults(site, &users));
     faults.extend(route::faults(site, &users, &aliases));
     if faults.is_empty() { Ok(()) } else { Err((EX_CONFIG, faults.join("\n"))) }
+}
+
+/// What becomes of a letter for an address, step by step.
+fn explain(site: &Site, address: &str) -> Result<(), Failure> {
+    let mut cursor = Cursor::new(address.as_bytes());
+    let path = match mail::forward_path(&mut cursor) {
+        Ok(path) if cursor.at_end() => path,
+        _ if !address.contains(['@', '<']) => {
+            mail::Mailbox { local_part: address.into(), domain: String::new() }
+        }
+        _ => return fail(EX_DATAERR, format!("'{address}' is no address, write luis@example.org")),
+    };
+    if sys::process::is_root() {
+        let mut faults = Vec::new();
+        become_owner(site, "mail_owner", &mut faults)?;
+        if !faults.is_empty() {
+            return fail(EX_CONFIG, faults.join("\n"));
+        }
+    }
+    let (users, files) = (auth::Live::default(), route::Live::default());
+    for line in route::explain(site, &users, &files, &path) {
+        println!("{line}");
+    }
+    Ok(())
 }
 
 /// Careful: from here on this process sees files as the daemons will, not as root.

@@ -162,6 +162,27 @@ pub const KEYS: &[Key] = &[
         set: |site, words| words.path().map(|value| site.aliases = value),
     },
     Key {
+        name: "virtual",
+        default: "virtual",
+        meaning: "addresses of further domains, see buzon-virtual(5)",
+        set: |site, words| words.path().map(|value| site.virtual_addresses = value),
+    },
+    Key {
+        name: "lists",
+        default: "lists",
+        meaning: "the directory of mailing lists, see buzon-lists(5)",
+        set: |site, words| words.path().map(|value| site.lists = value),
+    },
+    Key {
+        name: "srs",
+        default: "none",
+        meaning: "the secrets for senders of forwarded letters, or none",
+        set: |site, words| {
+            site.srs = Some(words.path()?).filter(|_| words.text != "none");
+            Ok(())
+        },
+    },
+    Key {
         name: "home",
         default: "/var/lib/buzon/%u",
         meaning: "the home of users whose entry names none; %u is the user",

@@ -132,6 +132,12 @@ pub struct Site {
     pub users: PathBuf,
     /// The aliases file.
     pub aliases: PathBuf,
+    /// The virtual file: addresses of further domains.
+    pub virtual_addresses: PathBuf,
+    /// The directory of mailing lists.
+    pub lists: PathBuf,
+    /// The secrets of SRS; `None`: senders of forwarded letters stay as they are.
+    pub srs: Option<PathBuf>,
     /// Home of users whose entry names none; `%u` is the user's name.
     pub home: String,
     /// The mailbox of a user, for `Location::of`.

@@ -1,20 +1,34 @@
-//! Who shall have it: our domains, aliases, sub-addresses.
+//! Who shall have it: our domains, aliases, lists, users' `.forward`, sub-addresses.
 //!
-//! `resolve` answers RCPT with the users a letter goes to, `verify` VRFY, `members` EXPN. A name
-//! is first an alias, then a user; `luis+lista` is looked for as it stands, then as `luis`. The
-//! aliases file: buzon-aliases(5). Members are names so far: no programs, files, lists, other hosts.
+//! `resolve` gives the targets of an address, at RCPT and again at delivery; `reverse_path` what a
+//! letter's sender becomes on the way; `verify` answers VRFY, `members` EXPN, `explain` people. A
+//! name is first an alias, then a list, then a user; `luis+lista` is looked for as it stands, then
+//! as `luis`. The files: buzon-aliases(5), buzon-forward(5), buzon-virtual(5), buzon-lists(5).
 
 mod aliases;
+mod check;
+mod domains;
+mod forward;
+mod lists;
+mod live;
+mod members;
 mod search;
+mod srs;
+mod target;
+
+pub use check::faults;
+pub use live::Live;
+pub use target::{List, Owner, Place, Routed, Target};
 
 use crate::auth::{self, User};
 use crate::conf::Site;
 use crate::limits;
 use crate::mail::Mailbox;
-use crate::sys::cached::Cached;
-use aliases::{Alias, Member, Table};
-use std::collections::HashSet;
-use std::sync::Arc;
+use domains::Onto;
+use members::Member;
+use search::Search;
+use std::fmt;
+use std::time::SystemTime;
 
 /// Why a forward-path is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +49,22 @@ pub enum Refusal {
     Unavailable(String),
 }
 
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Refusal::NoSuchUser => f.write_str("there is neither an alias nor a user of that name"),
+            Refusal::NotServed(why) | Refusal::Unavailable(why) => f.write_str(why),
+            Refusal::NotLocal => f.write_str("the domain is not ours"),
+            Refusal::Elsewhere(mailbox) => write!(f, "has moved to <{mailbox}>"),
+            Refusal::Loop => f.write_str("goes round in a circle, name a user"),
+            Refusal::TooMany => {
+                let most = limits::ALIAS_EXPANSIONS;
+                write!(f, "comes to more than {most} names, shorten it or make it a list")
+            }
+        }
+    }
+}
+
 impl From<auth::Error> for Refusal {
     fn from(error: auth::Error) -> Refusal {
         match error {
@@ -44,25 +74,80 @@ impl From<auth::Error> for Refusal {
     }
 }
 
-/// What sessions share: the aliases file as last read. Correctness never depends on it.
-#[derive(Debug, Default)]
-pub struct Live {
-    aliases: Cached<Table>,
-}
-
-/// RFC 5321 §3.3: the users that a letter for this forward-path goes to, each once, at least one.
-/// An empty domain is ours; that only postmaster comes without one is the caller's to see.
+/// RFC 5321 §3.3: every way that a letter for this forward-path goes on, each once, at least one.
+/// An empty domain is ours; that only postmaster comes without one is the caller's to see, as is
+/// what becomes of `NotLocal`.
 pub fn resolve(
     site: &Site,
     users: &auth::Live,
     live: &Live,
     path: &Mailbox,
-) -> Result<Vec<User>, Refusal> {
-    if !path.domain.is_empty() && !site.is_local(&path.domain) {
-        return Err(Refusal::NotLocal);
+) -> Result<Vec<Routed>, Refusal> {
+    Search::new(site, users, live)?.follow(path)
+}
+
+/// The users, where there is nothing else among the targets: for a server that keeps no queue.
+pub fn local_only(routed: Vec<Routed>) -> Result<Vec<User>, Refusal> {
+    if let [Routed { target: Target::Remote(mailbox), .. }] = &routed[..] {
+        return Err(Refusal::Elsewhere(mailbox.clone()));
     }
-    let aliases = table(site, live)?;
-    search::users(site, users, &aliases, &path.local_part.to_lowercase())
+    let user = |routed: Routed| match routed.target {
+        Target::User(user) => Ok(user),
+        target => {
+            let place = routed.from.map_or(String::new(), |place| format!("{place}: "));
+            Err(Refusal::Unavailable(format!("{place}'{target}' cannot be served yet")))
+        }
+    };
+    routed.into_iter().map(user).collect()
+}
+
+/// Whether mail for a domain is ours: it stands among `domains` or in the virtual file.
+pub fn is_ours(site: &Site, live: &Live, domain: &str) -> Result<bool, Refusal> {
+    Ok(site.is_local(domain) || live.domains(site)?.has(domain))
+}
+
+/// Whom errors are told to once a letter goes on: the owner of the alias or list (RFC 5321
+/// §3.9.2), for another host a sender at our domain where the site wants SRS, else the sender.
+/// RFC 5321 §4.5.5: `<>`, which is `None`, stays.
+pub fn reverse_path(
+    site: &Site,
+    live: &Live,
+    routed: &Routed,
+    path: Option<&Mailbox>,
+    now: SystemTime,
+) -> Result<Option<Mailbox>, Refusal> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    if let Some(owner) = &routed.owner {
+        return Ok(Some(owner.clone()));
+    }
+    match (&routed.target, live.secrets(site)?) {
+        (Target::Remote(_), Some(secrets)) if !is_ours(site, live, &path.domain)? => {
+            let domain = &routed.through.domain;
+            Ok(secrets.first().map(|secret| srs::forward(secret, path, domain, now)))
+        }
+        _ => Ok(Some(path.clone())),
+    }
+}
+
+/// Every step on the way of an address, with file and line, and where it ends.
+pub fn explain(site: &Site, users: &auth::Live, live: &Live, path: &Mailbox) -> Vec<String> {
+    let mut search = match Search::new(site, users, live) {
+        Ok(search) => search,
+        Err(refusal) => return vec![format!("refused: {refusal}")],
+    };
+    search.steps = Some(Vec::new());
+    let outcome = search.follow(path);
+    let mut lines = search.steps.unwrap_or_default();
+    match outcome {
+        Ok(routed) => lines.extend(routed.into_iter().map(|Routed { target, owner, .. }| {
+            let sender = owner.map_or(String::new(), |owner| format!(", sender <{owner}>"));
+            format!("to {target}{sender}")
+        })),
+        Err(refusal) => lines.push(format!("refused: {refusal}")),
+    }
+    lines
 }
 
 /// The user of a name, with or without a sub-address, aliases aside: for a letter that somebody
@@ -84,84 +169,57 @@ pub fn verify(
     live: &Live,
     path: &Mailbox,
 ) -> Result<String, Refusal> {
-    resolve(site, users, live, path)?;
+    if let [Routed { target: Target::Remote(there), .. }] = &resolve(site, users, live, path)?[..] {
+        return Err(Refusal::Elsewhere(there.clone()));
+    }
     Ok(address(site, &path.local_part.to_lowercase(), &path.domain))
 }
 
-/// RFC 5321 §3.5.2 (EXPN): the addresses of an alias' members, as they stand in the file; of a
-/// user, the user's own.
+/// RFC 5321 §3.5.2 (EXPN): the addresses of the members of an alias, a list or a virtual address,
+/// as they stand in the file; of a user, the user's own. A program or a file has no address, and
+/// is told as the alias'.
 pub fn members(
     site: &Site,
     users: &auth::Live,
     live: &Live,
     path: &Mailbox,
 ) -> Result<Vec<String>, Refusal> {
-    if !path.domain.is_empty() && !site.is_local(&path.domain) {
+    if !path.domain.is_empty() && !is_ours(site, live, &path.domain)? {
         return Err(Refusal::NotLocal);
     }
-    let aliases = table(site, live)?;
     let name = path.local_part.to_lowercase();
-    let Some(alias) = aliases.find(&name) else {
-        return verify(site, users, live, path).map(|address| vec![address]);
+    let told = |member: &Member| match member {
+        Member::Name(name) | Member::User(name) => address(site, name, &path.domain),
+        Member::Address(mailbox) => mailbox.to_string(),
+        _ => address(site, &name, &path.domain),
     };
-    let mut addresses = Vec::new();
-    for member in &alias.members {
-        addresses.push(match member {
-            Member::Name(name) | Member::User(name) => address(site, name, &path.domain),
-            Member::Address(mailbox) => mailbox.to_string(),
-            Member::Unserved(what) => return Err(unserved(site, alias, what)),
-        });
+    if let Some(entry) = live.domains(site)?.find(&name, &path.domain) {
+        let told = |onto: &Onto| match onto {
+            Onto::Member(member) => told(member),
+            Onto::Domain(domain) => address(site, &name, domain),
+        };
+        return Ok(entry.targets.iter().map(told).collect());
     }
-    Ok(addresses)
-}
-
-/// Every fault of the aliases file, each once, as `file:line: what, cure`.
-pub fn faults(site: &Site, users: &auth::Live, live: &Live) -> Vec<String> {
-    let aliases = match table(site, live) {
-        Ok(aliases) => aliases,
-        Err(Refusal::Unavailable(why)) => return vec![why],
-        Err(_) => return Vec::new(),
-    };
-    let mut faults: Vec<_> = aliases.faults.iter().map(|fault| fault.at(&site.aliases)).collect();
-    for alias in aliases.all() {
-        let place = format!("{}:{}: '{}'", site.aliases.display(), alias.line, alias.name);
-        match search::users(site, users, &aliases, &alias.name) {
-            Ok(_) | Err(Refusal::Elsewhere(_) | Refusal::NotLocal) => {}
-            Err(Refusal::Unavailable(why)) => faults.push(why),
-            Err(Refusal::NotServed(why)) => faults.push(format!("{place}: {why}; name another")),
-            Err(Refusal::Loop | Refusal::NoSuchUser) => {
-                faults.push(format!("{place} goes round in a circle, name a user"));
-            }
-            Err(Refusal::TooMany) => {
-                let most = limits::ALIAS_EXPANSIONS;
-                faults.push(format!("{place} comes to more than {most} names, shorten it"));
+    if let Some(alias) = live.aliases(site)?.find(&name) {
+        let mut addresses = Vec::new();
+        for member in &alias.members {
+            match member {
+                Member::Include(path) => {
+                    let included = live.included(path)?;
+                    addresses.extend(included.rows.iter().map(|(_, member)| told(member)));
+                }
+                member => addresses.push(told(member)),
             }
         }
+        return Ok(addresses);
     }
-    let mut told = HashSet::new();
-    faults.retain(|fault| told.insert(fault.clone()));
-    faults
+    match live.list(site, &name)? {
+        Some(list) => Ok(list.members.iter().map(told).collect()),
+        None => verify(site, users, live, path).map(|address| vec![address]),
+    }
 }
 
-fn unserved(site: &Site, alias: &Alias, what: &str) -> Refusal {
-    let place = site.aliases.display();
-    Refusal::Unavailable(format!("{place}:{}: '{what}' cannot be served yet", alias.line))
-}
-
-fn table(site: &Site, live: &Live) -> Result<Arc<Table>, Refusal> {
-    let news = |table: &Table| {
-        for fault in &table.faults {
-            log::warn!("{}", fault.at(&site.aliases));
-        }
-    };
-    // No file: no aliases.
-    live.aliases
-        .get(&site.aliases, limits::TABLE_FILE, aliases::parse, news)
-        .map(Option::unwrap_or_default)
-        .map_err(|error| Refusal::Unavailable(format!("{}: {error}", site.aliases.display())))
-}
-
-/// As it would be written in a command; without a domain, at the first of ours.
+/// An address of ours, complete.
 fn address(site: &Site, local_part: &str, domain: &str) -> String {
     let domain = match domain {
         "" => site.domains.first().unwrap_or(&site.hostname),

@@ -62,6 +62,7 @@ impl Smtpd<'_> {
         }
         let place = self.at_our_domain(&path);
         let users = route::resolve(&self.site, &self.live.auth, &self.live.route, &place)
+            .and_then(route::local_only)
             .map_err(|refusal| self.refusal(refusal, &path, envelope.parameters.utf8))?;
         for user in &users {
             room(user, envelope.parameters.size.unwrap_or(0)).map_err(no_room)?;
@@ -84,11 +85,11 @@ impl Smtpd<'_> {
         }
     }
 
-    /// The domain of a local address; the first of ours where it has none.
+    /// The domain of a local address; the first of ours where it has none, or a virtual one.
     fn our_domain(&self, path: &Mailbox) -> String {
-        match path.domain.is_empty() {
-            true => self.site.domains.first().unwrap_or(&self.site.hostname).clone(),
-            false => path.domain.to_ascii_lowercase(),
+        match self.site.is_local(&path.domain) {
+            true => path.domain.to_ascii_lowercase(),
+            false => self.site.domains.first().unwrap_or(&self.site.hostname).clone(),
         }
     }
 
