@@ -373,7 +373,7 @@ fn lists_and_owners() {
     let routed =
         resolve(&site, &auth::Live::default(), &Live::default(), &mailbox("row@aula.test"));
     let [Routed { target: Target::List(list), .. }] = &routed.unwrap()[..] else { panic!() };
-    let members: Vec<_> = list.members.iter().map(Mailbox::to_string).collect();
+    let members: Vec<_> = list.members().map(|member| member.to_string()).collect();
     assert_eq!(members, ["luis@aula.test", "luis@aula.test", "jo@far.test"]);
     assert!(list.fields.starts_with("Delivered-To: row@aula.test\nList-Id: <row.aula.test>\n"));
     let expn = super::members(&site, &auth::Live::default(), &Live::default(), &mailbox("row"));

@@ -208,9 +208,9 @@ impl<'a> Search<'a> {
             return Err(Refusal::Unavailable(why));
         }
         self.step(|| format!("{}: the list '{name}'", file.display()));
-        let members = list.addresses(&address.domain).into();
         let owner = Some(lists::owner(&address));
-        let list = List { fields: list.fields(&address), address: address.clone(), members };
+        let fields = list.fields(&address);
+        let list = List { fields, address: address.clone(), file: list };
         let way = Way { through: address, owner, ..way.clone() };
         self.add(Target::List(list), way)?;
         Ok(true)
