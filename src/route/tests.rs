@@ -245,7 +245,7 @@ fn programs_files_and_included_files() {
 
 #[test]
 fn what_users_forward() {
-    let aliases = "class: luis, ana\nluis: luis\nbox: \\luis\n";
+    let aliases = "class: luis, ana\nluis: luis\nbox: \\luis\npool: loop\nloop: pool\n";
     for (luis, ana, expected) in [
         ("", "", "luis ana"),
         ("# nothing\n", "", "luis ana"),
@@ -255,10 +255,11 @@ fn what_users_forward() {
         ("luis+copy@example.test, jo@far.test", "", "luis jo@far.test ana"),
         ("\"|/bin/x luis\", /tmp/copy", "", "luis|/bin/x luis luis>/tmp/copy ana"),
         ("ana", "", "ana"),
-        ("ana", "luis, ana", "ana"),
-        ("ana", "luis", "Loop"),
-        ("class", "", "ana"),
-        ("class", "class", "Loop"),
+        ("ana", "luis, ana", "ana luis"),
+        ("ana", "luis", "luis ana"),
+        ("class", "", "ana luis"),
+        ("class", "class", "luis ana"),
+        ("pool", "", "Loop"),
         ("box", "", "luis ana"),
         ("nobody-here", "", "451 home/luis/.forward:1: 'nobody-here' is neither"),
         ("x y\nana", "", "451 home/luis/.forward:1: 'x y' is two words"),
