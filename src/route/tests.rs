@@ -36,6 +36,7 @@ fn site(users: &str, aliases: &str) -> (TempDir, Site) {
     std::fs::write(&file, CONFIGURATION).unwrap();
     std::fs::write(directory.path().join("users"), users).unwrap();
     std::fs::write(directory.path().join("aliases"), aliases).unwrap();
+    mode(&directory.path().join("aliases"), 0o644);
     let site = conf::load(Some(&file)).unwrap();
     (directory, site)
 }
