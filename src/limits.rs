@@ -122,7 +122,8 @@ pub const FAILURES: usize = 10_000;
 /// Users remembered for the time of their last POP3 login (RFC 2449 §6.5).
 pub const LOGINS: usize = 10_000;
 
-/// RFC 5321 §3.9: names that one alias may come to, loops included.
+/// RFC 5321 §3.9: members that one address may come to, of aliases, `.forward` and what they
+/// include, circles counted once.
 pub const ALIAS_EXPANSIONS: usize = 1_000;
 /// A `.forward` file, and a file that an alias or it includes.
 pub const MEMBERS_FILE: u64 = 1024 * 1024;

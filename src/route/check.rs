@@ -8,6 +8,7 @@ use crate::auth;
 use crate::conf::Site;
 use crate::mail::Mailbox;
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Every fault of the aliases, the virtual file, the lists and the secret, each once, as
@@ -51,6 +52,12 @@ pub fn faults(site: &Site, users: &auth::Live, live: &Live) -> Vec<String> {
     }
     faults.extend(of_lists(site, live));
     faults.extend(live.secrets(site).err().map(|refusal| refusal.to_string()));
+    faults.extend(
+        site.srs
+            .as_ref()
+            .filter(|path| is_open(path))
+            .map(|path| format!("{}: everybody can read the secret, chmod o-rw", path.display())),
+    );
     let mut told = HashSet::new();
     faults.retain(|fault| told.insert(fault.clone()));
     faults
@@ -66,6 +73,11 @@ fn sample(left: &str, entry: &domains::Entry) -> Option<Mailbox> {
         false => local_part,
     };
     Some(Mailbox { local_part: local_part.into(), domain: domain.into() })
+}
+
+/// Whether a file is open to everybody.
+fn is_open(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|data| data.mode() & 0o006 != 0)
 }
 
 /// The faults of every list.

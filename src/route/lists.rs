@@ -12,7 +12,7 @@ use crate::text::is_atext;
 use std::fmt::Write;
 
 /// One list's file, understood.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ListFile {
     /// Fields that the file gives itself, `List-` names and values.
     fields: Vec<(String, String)>,
@@ -97,12 +97,11 @@ impl ListFile {
     }
 
     /// Complete addresses; names are at the domain of the list.
-    pub fn addresses(&self, domain: &str) -> Vec<Mailbox> {
-        let address = |member: &Member| match member {
+    pub fn addresses(&self, domain: &str) -> impl Iterator<Item = Mailbox> {
+        self.members.iter().map(move |member| match member {
             Member::Address(mailbox) => mailbox.clone(),
             other => Mailbox { local_part: other.to_string(), domain: domain.into() },
-        };
-        self.members.iter().map(address).collect()
+        })
     }
 }
 
@@ -157,7 +156,7 @@ mod tests {
         let faults: Vec<_> = list.faults.iter().map(|f| f.at(Path::new("l"))).collect();
         assert!(faults.len() == 2 && faults[0].starts_with("l:8:"), "{faults:?}");
         assert!(faults[1].starts_with("l:7: '|/bin/x' belongs"), "{faults:?}");
-        let shown: Vec<_> = list.addresses("a.test").iter().map(Mailbox::to_string).collect();
+        let shown: Vec<_> = list.addresses("a.test").map(|m| m.to_string()).collect();
         assert_eq!(shown, ["luis@a.test", "ana@other.test"]);
         let address = Mailbox { local_part: "row%1".into(), domain: "example.test".into() };
         assert_eq!(

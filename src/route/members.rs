@@ -40,7 +40,7 @@ impl fmt::Display for Member {
 }
 
 /// What is wrong with a line, and the cure.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub line: usize,
     pub text: String,

@@ -173,6 +173,11 @@ mod tests {
     fn the_hash_is_that_of_the_others() {
         let away = forward("secret", &mailbox("luis@example.test"), "aula.test", day(20_000));
         assert_eq!(away.to_string(), "SRS0=S9d2=RA=example.test=luis@aula.test");
+        let further = forward("secret", &away, "two.test", day(20_000));
+        assert_eq!(further.to_string(), "SRS1=qpWD=aula.test==S9d2=RA=example.test=luis@two.test");
+        let third = mailbox("SRS1=abcd=one.test==S9d2=RA=example.test=luis@two.test");
+        let third = forward("secret", &third, "three.test", day(20_000));
+        assert_eq!(third.to_string(), "SRS1=eWAB=one.test==S9d2=RA=example.test=luis@three.test");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where letters go: the values that `resolve` gives.
 
+use super::lists::ListFile;
 use crate::auth::User;
 use crate::mail::Mailbox;
 use crate::sys::identity::Account;
@@ -64,8 +65,14 @@ pub struct List {
     /// What to put before the header, lines that end in LF: Delivered-To with its address, and the
     /// fields of RFC 2369 and RFC 2919, in place of those that the letter has.
     pub fields: String,
+    pub(super) file: Arc<ListFile>,
+}
+
+impl List {
     /// Complete addresses, ours and others.
-    pub members: Arc<[Mailbox]>,
+    pub fn members(&self) -> impl Iterator<Item = Mailbox> {
+        self.file.addresses(&self.address.domain)
+    }
 }
 
 /// A line of a file.
@@ -98,7 +105,7 @@ impl fmt::Display for Target {
                 write!(f, "file, as {}: {}", owner.name, path.display())
             }
             Target::List(list) => {
-                write!(f, "list <{}>: {} members", list.address, list.members.len())
+                write!(f, "list <{}>: {} members", list.address, list.members().count())
             }
         }
     }

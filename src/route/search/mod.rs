@@ -16,7 +16,7 @@ use crate::conf::Site;
 use crate::limits;
 use crate::mail::Mailbox;
 use expand::Source;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ pub(super) struct Search<'a> {
     /// Each of them with what it comes to.
     links: Vec<(Node, Node)>,
     found: Vec<Routed>,
+    /// Who has a `.forward`.
+    forwarding: Vec<(User, Way)>,
 }
 
 /// What can be gone through in a circle.
@@ -91,6 +93,7 @@ impl<'a> Search<'a> {
             somebody: HashSet::new(),
             links: Vec::new(),
             found: Vec::new(),
+            forwarding: Vec::new(),
         })
     }
 
@@ -106,6 +109,7 @@ impl<'a> Search<'a> {
         while let Some((work, way)) = self.waiting.pop() {
             self.work(work, way)?;
         }
+        self.come_back()?;
         if self.loops() {
             return Err(Refusal::Loop);
         }
@@ -208,9 +212,9 @@ impl<'a> Search<'a> {
             return Err(Refusal::Unavailable(why));
         }
         self.step(|| format!("{}: the list '{name}'", file.display()));
-        let members = list.addresses(&address.domain).into();
         let owner = Some(lists::owner(&address));
-        let list = List { fields: list.fields(&address), address: address.clone(), members };
+        let fields = list.fields(&address);
+        let list = List { fields, address: address.clone(), file: list };
         let way = Way { through: address, owner, ..way.clone() };
         self.add(Target::List(list), way)?;
         Ok(true)
@@ -231,6 +235,7 @@ impl<'a> Search<'a> {
         let Some(members) = members else {
             return self.add(Target::User(user), Way { by: Some(node), ..way });
         };
+        self.forwarding.push((user.clone(), Way { by: Some(node.clone()), ..way.clone() }));
         let file = forward::path(&user);
         if let Some(fault) = members.faults.first() {
             return Err(Refusal::Unavailable(fault.at(&file)));
@@ -311,6 +316,30 @@ impl<'a> Search<'a> {
         if let Some(steps) = &mut self.steps {
             steps.push(told());
         }
+    }
+
+    /// Users whose `.forward` comes back to them have the letter in their mailbox, as with
+    /// sendmail: that is no circle that anybody must mend.
+    fn come_back(&mut self) -> Result<(), Refusal> {
+        let links = std::mem::take(&mut self.links);
+        let mut members: HashMap<&Node, Vec<&Node>> = HashMap::new();
+        for (name, member) in &links {
+            members.entry(name).or_default().push(member);
+        }
+        for (user, way) in std::mem::take(&mut self.forwarding) {
+            let own = Node::User(user.name.clone());
+            let (mut waiting, mut met) = (vec![&own], HashSet::new());
+            while let Some(node) = waiting.pop() {
+                let members = members.get(node).into_iter().flatten();
+                waiting.extend(members.filter(|node| met.insert(**node)));
+            }
+            if met.contains(&own) {
+                self.step(|| format!("'{}' is met again: into the mailbox", user.name));
+                self.add(Target::User(user), way)?;
+            }
+        }
+        self.links = links;
+        Ok(())
     }
 
     /// Whether one of the names comes to nobody: its letters would be lost in silence, though
