@@ -163,8 +163,7 @@ fn runners_that_are_killed_lose_nothing() {
         site.put(&format!("m{number}"), &["ana@a.test", "eva@b.test", "pia@c.test"]);
     }
     for at in 0..kills {
-        let mut runners: Vec<Child> =
-            (0..2).map(|_| site.runq(&[]).spawn().unwrap()).collect();
+        let mut runners: Vec<Child> = (0..2).map(|_| site.runq(&[]).spawn().unwrap()).collect();
         std::thread::sleep(Duration::from_millis(20 + (at as u64 * 37) % 60));
         for runner in &mut runners {
             runner.kill().unwrap();

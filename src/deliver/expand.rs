@@ -173,20 +173,23 @@ fn members(
         let Outcome::Never(said) = said else { return Ok(None) };
         return Ok(Some(Event::State(to.number, State::Failed(said))));
     }
-    let reverse_path = claimed.envelope.reverse_path.as_ref().and(routed.owner.clone());
-    let mut envelope = Envelope::new(clock::id(), now, reverse_path);
-    envelope.body = claimed.envelope.body;
-    envelope.utf8 = claimed.envelope.utf8;
-    envelope.is_list = true;
-    for member in list.members.iter() {
-        // RFC 3461 §5.2.7.3: what becomes of members is the owner's to know.
-        envelope.add(member.clone()).notify =
-            Some(Notify { success: false, failure: true, delay: false });
-    }
     let head = [list.fields.as_bytes(), &without(&header, &list.fields)].concat();
-    let content = text.content_behind(&header);
-    runner.queue.put(&envelope, &head, &content)?;
-    log::info!("{} list=<{}> letter={}", claimed.entry.id, list.address, envelope.id);
+    let all: Vec<Mailbox> = list.members().collect();
+    for some in all.chunks(limits::RECIPIENTS) {
+        let mut envelope = Envelope::new(clock::id(), now, None);
+        envelope.reverse_path = claimed.envelope.reverse_path.as_ref().and(routed.owner.clone());
+        envelope.body = claimed.envelope.body;
+        envelope.utf8 = claimed.envelope.utf8;
+        envelope.is_list = true;
+        for member in some {
+            // RFC 3461 §5.2.7.3: what becomes of members is the owner's to know.
+            envelope.add(member.clone()).notify =
+                Some(Notify { success: false, failure: true, delay: false });
+        }
+        runner.put(&envelope, &head, &text.content_behind(&header))?;
+        let (id, list) = (&claimed.entry.id, &list.address);
+        log::info!("{id} list=<{list}> letter={} members={}", envelope.id, some.len());
+    }
     Ok(None)
 }
 

@@ -14,8 +14,8 @@ use crate::dns::Dns;
 use crate::limits;
 use crate::net::Trust;
 use crate::net::sts::Policies;
-use crate::queue::wake::Wake;
-use crate::queue::{Claim, Entry, Envelope, Place, Queue};
+use crate::queue::wake::{self, Wake};
+use crate::queue::{Claim, Content, Entry, Envelope, Place, Queue};
 use crate::smtp::client::Watch;
 use crate::sys::poll::{self, Call};
 use crate::sys::thread;
@@ -108,6 +108,18 @@ impl Runner {
     pub(super) fn trust(&self) -> Result<&Trust, String> {
         let trust = self.trust.get_or_init(|| Trust::new(&[]).map_err(|error| error.to_string()));
         trust.as_ref().map_err(Clone::clone)
+    }
+
+    /// Queues a letter that came of another: a list's, a report.
+    pub(super) fn put(
+        &self,
+        envelope: &Envelope,
+        head: &[u8],
+        content: &Content,
+    ) -> io::Result<()> {
+        self.queue.put(envelope, head, content)?;
+        // We hear it ourselves, and take it in beside slow hosts.
+        wake::call(self.queue.root()).map(drop)
     }
 
     /// Who is shown the dialogue with a host.
