@@ -141,3 +141,13 @@ pub const MESSAGE_IN_MEMORY: u64 = 1 << 30;
 pub const CACHE: u64 = 1 << 30;
 /// And of one of them.
 pub const CACHE_RECORD: usize = 64 * 1024;
+/// RFC 3461 §6.2: a larger letter comes back as its header, and of that not more either.
+pub const RETURNED: u64 = 64 * 1024;
+/// What another host said about one recipient, as far as a report repeats it.
+pub const REPORT_WORDS: usize = 900;
+/// All dialogues of one report.
+pub const REPORT_DIALOGUES: usize = 64 * 1024;
+/// A program that takes letters has so long for one; as many seconds as Postfix gives it.
+pub const PROGRAM: Duration = Duration::from_secs(1_000);
+/// What such a program says, as far as it is kept for a report.
+pub const PROGRAM_OUTPUT: usize = 4 * 1024;

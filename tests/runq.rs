@@ -33,8 +33,10 @@ impl Site {
         std::fs::write(place.path().join("zone"), zone).unwrap();
         let conf = format!(
             "hostname mx.example.test\ndomains example.test\nmail_owner nobody-here\n\
-             queue queue\ndns_zone zone\nspool .\nrun .\nusers users\naliases aliases\n{more}\n"
+             queue queue\ndns_zone zone\nspool .\nrun .\nusers users\naliases aliases\n\
+             home mail/%u\n{more}\n"
         );
+        std::fs::write(place.path().join("users"), "ana:{PLAIN}secret\n").unwrap();
         std::fs::write(place.path().join("buzon.conf"), conf).unwrap();
         let queue = Queue::new(&place.path().join("queue"));
         Site { place, queue }
@@ -60,6 +62,15 @@ impl Site {
 
     fn run(&self, args: &[&str]) {
         assert!(self.runq(args).status().unwrap().success());
+    }
+
+    /// The letters in ana's mailbox, the oldest first.
+    fn mail(&self) -> Vec<String> {
+        let new = self.place.path().join("mail/ana/Maildir/new");
+        let mut files: Vec<_> = std::fs::read_dir(new)
+            .map_or(Vec::new(), |files| files.map(|file| file.unwrap().path()).collect());
+        files.sort();
+        files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
     }
 
     fn left(&self) -> Vec<Entry> {
@@ -147,6 +158,40 @@ fn letters_are_chosen() {
     assert_eq!(sink.taken().len(), 2);
     site.run(&["-S", "<ana@example.test>"]);
     assert_eq!(sink.taken().len(), 3);
+    assert!(site.left().is_empty());
+}
+
+#[test]
+fn the_sender_hears_of_a_delay_and_of_the_end() {
+    for (give_up, late, over) in [("48h", "+5h", "+49h"), ("4d", "+4h", "+97h")] {
+        let site = Site::new(&[], &format!("give_up {give_up}"));
+        std::fs::write(site.place.path().join("zone"), "later.test TIMEOUT\n").unwrap();
+        site.put("a", &["eva@later.test", "pia@later.test"]);
+        site.run(&[]);
+        assert_eq!(site.mail().len(), 0);
+        site.run(&["--at", late]);
+        let [delay] = &site.mail()[..] else { panic!("{:?}", site.mail()) };
+        assert!(delay.contains("Action: delayed") && delay.contains("\nWill-Retry-Until: "));
+        site.run(&["--at", "+26h"]);
+        assert_eq!(site.mail().len(), 1, "it is told once");
+        site.run(&["--at", over]);
+        let [_, end] = &site.mail()[..] else { panic!("{:?}", site.mail()) };
+        assert_eq!(end.matches("Action: failed").count(), 2, "{end}");
+        assert!(end.contains("Status: 5.4.7") && end.contains("Return-Path: <>"), "{end}");
+        assert!(site.left().is_empty());
+    }
+}
+
+#[test]
+fn what_nobody_takes_goes_back_and_no_answer_to_that() {
+    let site = Site::new(&[], "");
+    std::fs::write(site.place.path().join("zone"), "null.test MX 0 .\n").unwrap();
+    site.put("a", &["eva@null.test", "pia@nowhere.test", "nobody@example.test"]);
+    site.run(&[]);
+    let [report] = &site.mail()[..] else { panic!("{:?}", site.mail()) };
+    for text in ["Status: 5.1.10", "Status: 5.1.2", "Status: 5.1.1", "Subject: a"] {
+        assert!(report.contains(text), "{text}: {report}");
+    }
     assert!(site.left().is_empty());
 }
 

@@ -5,6 +5,7 @@ mod here; // into mailboxes, from the queue
 mod lanes; // what is to be done, by destination
 mod local; // into the mailboxes of this site
 mod logins; // names and passwords at relays
+mod notify; // who hears of it
 mod outcome; // what became of a recipient
 mod program; // to programs and files
 mod remote; // to other hosts

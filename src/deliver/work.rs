@@ -5,6 +5,7 @@
 
 use super::expand::expand;
 use super::lanes::Lane;
+use super::notify;
 use super::outcome::{Delivered, Outcome};
 use super::report::{Action, Entry};
 use super::retry;
@@ -231,7 +232,7 @@ impl Inner {
     fn report(&self, runner: &Runner, claimed: &mut Claimed, now: u64) -> io::Result<()> {
         let late = retry::is_late(&runner.site, &claimed.envelope, now);
         let envelope = claimed.envelope.clone();
-        let mut senders: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+        let mut senders: BTreeMap<String, (Option<&Mailbox>, Vec<Entry>)> = BTreeMap::new();
         let mut told = Vec::new();
         for to in &envelope.recipients {
             let action = match &to.state {
@@ -245,12 +246,14 @@ impl Inner {
             };
             if let Some(action) = action {
                 let dialogue = self.dialogues.get(&to.number).cloned().unwrap_or_default();
-                let sender = envelope.sender(to).map_or(String::new(), ToString::to_string);
-                senders.entry(sender).or_default().push(Entry { to, action, dialogue });
+                let sender = envelope.sender(to);
+                let name = sender.map_or(String::new(), ToString::to_string);
+                let (_, entries) = senders.entry(name).or_insert((sender, Vec::new()));
+                entries.push(Entry { to, action, dialogue });
             }
         }
-        for entries in senders.values() {
-            super::report::send(runner, claimed, &envelope, entries, now)?;
+        for (sender, entries) in senders.values() {
+            notify::send(runner, claimed, &envelope, *sender, entries, now)?;
         }
         if late && envelope.recipients.iter().any(Recipient::is_waiting) {
             told.push(Event::DelayTold);
