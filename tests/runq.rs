@@ -195,6 +195,29 @@ fn what_nobody_takes_goes_back_and_no_answer_to_that() {
     assert!(site.left().is_empty());
 }
 
+/// Whoever hands a letter over and finds nobody listening starts a runner, as smtpd does; BUZON_LETTERS
+/// makes it longer.
+#[test]
+fn no_letter_falls_between_two_runners() {
+    let letters = std::env::var("BUZON_LETTERS").map_or(300, |value| value.parse().unwrap());
+    let sink = Sink::new(Duration::ZERO);
+    let site = Site::new(&[("a.test", &sink)], "");
+    let mut runners = Vec::new();
+    for number in 0..letters {
+        site.put(&format!("m{number}"), &["ana@a.test"]);
+        if !wake::call(site.queue.root()).unwrap() {
+            runners.push(site.runq(&[]).spawn().unwrap());
+        }
+        // A runner ends a little after its last letter: sometimes before the next one.
+        std::thread::sleep(Duration::from_millis([0, 1, 5, 20, 60][number % 5]));
+    }
+    let started = runners.len();
+    runners.into_iter().for_each(|mut runner| assert!(runner.wait().unwrap().success()));
+    println!("{letters} letters, {started} runners");
+    assert!(site.left().is_empty());
+    assert_eq!(counted(&[&sink]).len(), letters);
+}
+
 /// Kills, many times over; BUZON_LETTERS and BUZON_KILLS make it longer.
 #[test]
 fn runners_that_are_killed_lose_nothing() {
