@@ -13,33 +13,50 @@ use crate::queue::{Claimed, Envelope, Event, Goal, Notify, Recipient, State};
 use crate::route::{self, List, Refusal, Routed, Target};
 use crate::sys::clock;
 use crate::text::printable;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Resolves whoever waits, and notes what they come to; gives the users by the recipients' numbers.
-pub(super) fn expand(runner: &Runner, claimed: &mut Claimed) -> io::Result<HashMap<usize, User>> {
-    let mut users = HashMap::new();
+/// What the recipients who wait are.
+#[derive(Default)]
+pub(super) struct Expanded {
+    /// Mailboxes of users, by number.
+    pub users: HashMap<usize, User>,
+    /// Addresses of ours that come to nobody, or cannot be looked up now.
+    pub unknown: HashSet<usize>,
+}
+
+/// Resolves whoever waits, and notes what they come to.
+pub(super) fn expand(runner: &Runner, claimed: &mut Claimed) -> io::Result<Expanded> {
+    let mut expanded = Expanded::default();
     let mut at = 0;
     // Those that are added are looked at as well: members of lists of lists, addresses of ours.
     while let Some(to) = claimed.envelope.recipients.get(at).cloned() {
         at += 1;
-        if !to.is_waiting() || at > limits::QUEUED_RECIPIENTS {
+        if !to.is_waiting() {
             continue;
         }
         let found = match &to.goal {
+            _ if at > limits::QUEUED_RECIPIENTS => Err(Refusal::TooMany),
             Goal::Program(..) | Goal::File(..) => continue,
             Goal::User(name) => route::user(&runner.site, &runner.users, name).map(Found::User),
             Goal::Address => resolve(runner, &to.path),
         };
-        match found {
-            Ok(Found::Elsewhere) => {}
-            Ok(Found::User(user)) => drop(users.insert(to.number, user)),
+        let refusal = match found {
+            Ok(Found::Elsewhere) => None,
+            Ok(Found::User(user)) => {
+                expanded.users.insert(to.number, user);
+                None
+            }
             Ok(Found::Several(routed)) => several(runner, claimed, &to, routed)?,
-            Err(refusal) => refuse(runner, claimed, &to, refusal)?,
+            Err(refusal) => Some(refusal),
+        };
+        if let Some(refusal) = refusal {
+            expanded.unknown.insert(to.number);
+            refuse(runner, claimed, &to, refusal)?;
         }
     }
-    Ok(users)
+    Ok(expanded)
 }
 
 enum Found {
@@ -100,30 +117,28 @@ fn several(
     claimed: &mut Claimed,
     to: &Recipient,
     routed: Vec<Routed>,
-) -> io::Result<()> {
-    let now = runner.clock.now();
+) -> io::Result<Option<Refusal>> {
     let mut events = Vec::new();
-    let mut number = claimed.envelope.recipients.len();
-    for one in routed {
-        if let Target::List(list) = &one.target {
-            if let Some(event) = members(runner, claimed, to, &one, list)? {
-                events.push(event);
-            }
-            continue;
-        }
-        number += 1;
-        let sender = claimed.envelope.sender(to).cloned();
-        match recipient(runner, number, to, one, sender.as_ref()) {
+    let is_list = |routed: &Routed| matches!(routed.target, Target::List(_));
+    let (lists, others): (Vec<_>, Vec<_>) = routed.into_iter().partition(is_list);
+    for one in others {
+        let number = claimed.envelope.recipients.len() + events.len() + 1;
+        let sender = claimed.envelope.sender(to);
+        match recipient(runner, number, to, one, sender) {
             Ok(recipient) => events.push(Event::Recipient(recipient)),
-            Err(refusal) => return refuse(runner, claimed, to, refusal),
+            Err(refusal) => return Ok(Some(refusal)),
         }
     }
-    // One list that could not be sent to decides; else the address is replaced.
-    let done = Event::State(to.number, State::Done);
-    if !events.iter().any(|event| matches!(event, Event::State(..))) {
-        events.push(done);
+    for routed in &lists {
+        if let Target::List(list) = &routed.target
+            && !members(runner, claimed, routed, list)?
+        {
+            return Ok(Some(Refusal::Loop));
+        }
     }
-    claimed.note(now, events)
+    events.push(Event::State(to.number, State::Done));
+    claimed.note(runner.clock.now(), events)?;
+    Ok(None)
 }
 
 /// A target as a recipient; wishes for reports go with it (RFC 3461 §5.2.7).
@@ -154,14 +169,8 @@ fn recipient(
     Ok(Recipient { number, path, goal, notify, orcpt, sender: changed, state })
 }
 
-/// The letter for the members of a list; an event where there can be none.
-fn members(
-    runner: &Runner,
-    claimed: &Claimed,
-    to: &Recipient,
-    routed: &Routed,
-    list: &List,
-) -> io::Result<Option<Event>> {
+/// The letter for the members of a list; false where it was sent to this list before.
+fn members(runner: &Runner, claimed: &Claimed, routed: &Routed, list: &List) -> io::Result<bool> {
     let now = runner.clock.now();
     let mut text = claimed.text()?;
     let mut header = Vec::new();
@@ -169,9 +178,7 @@ fn members(
     let end = memchr::memmem::find(&header, b"\n\n").map_or(0, |end| end + 1);
     header.truncate(end);
     if came_back(&header, &list.address) {
-        let said = Outcome::ours(now, "5.4.6", "it was sent to this list before, and came back");
-        let Outcome::Never(said) = said else { return Ok(None) };
-        return Ok(Some(Event::State(to.number, State::Failed(said))));
+        return Ok(false);
     }
     let head = [list.fields.as_bytes(), &without(&header, &list.fields)].concat();
     let all: Vec<Mailbox> = list.members().collect();
@@ -190,7 +197,7 @@ fn members(
         let (id, list) = (&claimed.entry.id, &list.address);
         log::info!("{id} list=<{list}> letter={} members={}", envelope.id, some.len());
     }
-    Ok(None)
+    Ok(true)
 }
 
 fn came_back(header: &[u8], list: &Mailbox) -> bool {

@@ -23,7 +23,7 @@ use crate::{auth, route};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -78,6 +78,8 @@ pub struct Runner {
     active: AtomicUsize,
     /// Rung when a letter is over.
     bell: Call,
+    /// What is done cannot be written down.
+    broken: AtomicBool,
 }
 
 impl Runner {
@@ -99,6 +101,7 @@ impl Runner {
             lanes: Lanes::default(),
             active: AtomicUsize::new(0),
             bell: Call::new()?,
+            broken: AtomicBool::new(false),
             site: Arc::new(site),
             orders,
         })
@@ -122,6 +125,17 @@ impl Runner {
         wake::call(self.queue.root()).map(drop)
     }
 
+    /// Takes no more letters: one that was delivered and not noted would be delivered again and
+    /// again. Cron's runner will see whether there is room then.
+    pub(super) fn stop(&self, why: &str) {
+        log::error!("{why}");
+        self.broken.store(true, Ordering::Release);
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
     /// Who is shown the dialogue with a host.
     pub(super) fn watch(&self, host: &str) -> Option<Watch> {
         let host = host.to_owned();
@@ -139,6 +153,9 @@ impl Runner {
             // Careful: first nobody listens any more, then the last look, so that a letter that
             // comes between finds either us or starts another.
             drop(wake);
+            if self.is_broken() {
+                return Err(io::Error::other("the queue cannot be written, see the log"));
+            }
             if self.orders.is_choice() || self.due(1)?.is_empty() {
                 return Ok(());
             }
@@ -168,6 +185,10 @@ impl Runner {
         let mut backlog: VecDeque<Entry> = self.due(limits::BACKLOG)?.into();
         let mut parked: VecDeque<Entry> = VecDeque::new();
         loop {
+            if self.is_broken() {
+                backlog.clear();
+                parked.clear();
+            }
             while self.active.load(Ordering::Acquire) < limits::LETTERS
                 && let Some(entry) = backlog.pop_front()
             {
@@ -187,7 +208,7 @@ impl Runner {
                 continue;
             }
             let came = self.wait(wake)?;
-            if came && !self.orders.is_choice() && backlog.is_empty() {
+            if came && !self.orders.is_choice() && !self.is_broken() && backlog.is_empty() {
                 let known: std::collections::HashSet<&Entry> = parked.iter().collect();
                 let new = self.due(limits::BACKLOG)?;
                 let new: Vec<Entry> = new.into_iter().filter(|it| !known.contains(it)).collect();
@@ -237,7 +258,7 @@ impl Runner {
         let (work, lanes) = match Work::begin(self, claimed) {
             Ok(begun) => begun,
             Err(error) => {
-                log::error!("{} error={error}", entry.id);
+                self.stop(&format!("{} error={error}", entry.id));
                 return Ok(false);
             }
         };

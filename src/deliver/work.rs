@@ -3,7 +3,7 @@
 //!
 //! Invariant 7: a recipient is done when somebody has the letter on disk, or the report of it is.
 
-use super::expand::expand;
+use super::expand::{Expanded, expand};
 use super::lanes::Lane;
 use super::notify;
 use super::outcome::{Delivered, Outcome};
@@ -50,10 +50,13 @@ const TOGETHER: usize = 100;
 impl Work {
     /// Finds out what the addresses come to now.
     pub fn begin(runner: &Runner, mut claimed: Box<Claimed>) -> io::Result<Begun> {
-        let users = expand(runner, &mut claimed)?;
+        // Careful: what is done must find room to be written down, or it would be done again.
+        claimed.reserve()?;
+        let Expanded { users, unknown } = expand(runner, &mut claimed)?;
         let mut lanes: BTreeMap<Lane, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
         let envelope = &claimed.envelope;
-        for to in envelope.recipients.iter().filter(|to| to.is_waiting()) {
+        let known = |to: &&Recipient| to.is_waiting() && !unknown.contains(&to.number);
+        for to in envelope.recipients.iter().filter(known) {
             let sender = envelope.sender(to).map_or(String::new(), ToString::to_string);
             let lane = lane(&runner.site, &users, to, &sender);
             lanes.entry(lane).or_default().entry(sender).or_default().push(to.number);
@@ -63,15 +66,14 @@ impl Work {
             groups.values().flat_map(|group| group.chunks(together)).map(<[_]>::to_vec).collect()
         };
         let lanes = lanes.into_iter().map(|(lane, groups)| (lane, jobs(groups))).collect();
-        let inner = Inner {
+        let id = claimed.entry.id.clone();
+        let inner = Mutex::new(Inner {
+            claimed: Some(claimed),
             pending: 1,
             dialogues: HashMap::new(),
             delivered: Vec::new(),
-            tried: false,
-            claimed: None,
-        };
-        let id = claimed.entry.id.clone();
-        let inner = Mutex::new(Inner { claimed: Some(claimed), ..inner });
+            tried: !unknown.is_empty(),
+        });
         Ok((Arc::new(Work { id, users, survey: OnceLock::new(), inner }), lanes))
     }
 
@@ -145,7 +147,7 @@ impl Work {
         if let Some(claimed) = &mut inner.claimed
             && let Err(error) = claimed.note(now, events)
         {
-            log::error!("{} note error={error}", self.id);
+            runner.stop(&format!("{} note error={error}", self.id));
         }
         inner.pending -= 1;
         if inner.pending > 0 {
@@ -153,7 +155,7 @@ impl Work {
         }
         let id = &self.id;
         let ended = inner.conclude(runner, now);
-        ended.unwrap_or_else(|error| log::error!("{id} stays error={error}"));
+        ended.unwrap_or_else(|error| runner.stop(&format!("{id} stays error={error}")));
         true
     }
 

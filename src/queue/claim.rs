@@ -8,10 +8,13 @@ use super::envelope::Envelope;
 use super::file::{self, Event};
 use crate::limits;
 use crate::sys::dir::{Dir, Stat};
-use crate::sys::lock;
+use crate::sys::{file as file_room, lock};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+
+/// As much as one event takes, as a rule.
+const EVENT: u64 = 512;
 
 /// What came of trying to take a letter.
 #[derive(Debug)]
@@ -129,6 +132,12 @@ impl Claimed {
     pub fn text(&self) -> io::Result<Text> {
         let file = self.dir.open_file(self.entry.name().as_bytes())?;
         Ok(Text { file, at: self.at, octets: self.octets, lines: self.lines, offset: 0 })
+    }
+
+    /// Takes room on the disk for what an attempt will write down.
+    pub fn reserve(&self) -> io::Result<()> {
+        let waiting = self.envelope.recipients.iter().filter(|to| to.is_waiting()).count() as u64;
+        file_room::reserve(&self.file, (waiting + 2) * EVENT)
     }
 
     /// Writes down what happened, seconds since 1970.

@@ -1,5 +1,7 @@
 //! Small files read whole, and files replaced so that a crash leaves the old one or the new.
 
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -62,6 +64,16 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         let _ = std::fs::remove_file(&new);
     }
     written
+}
+
+/// Takes room behind the end of a file for what will be appended; the file stays as long as it is.
+pub fn reserve(file: &File, octets: u64) -> io::Result<()> {
+    let (end, octets) = (file.metadata()?.len() as i64, octets as i64);
+    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, end, octets) {
+        // The file system has no such thing.
+        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// A file without a name, for reading and writing; it goes when it is closed.
