@@ -53,6 +53,10 @@ pub const JOURNAL: u64 = 16 * 1024 * 1024;
 pub const REPLY_LINE: usize = 4_096;
 /// The lines of one reply; EHLO's are the most (RFC 5321 §4.2.1 sets no limit).
 pub const REPLY_LINES: usize = 200;
+/// The octets of one reply that are kept; the code counts wherever it stands.
+pub const REPLY: usize = 8 * 1024;
+/// The octets of a command or a reply that a dialogue shows.
+pub const DIALOGUE_LINE: usize = 512;
 /// The octets of commands that wait for their replies at once: what fits the windows of both sides,
 /// so that nobody waits for somebody who waits (RFC 2920 §3.1).
 pub const PIPELINE: usize = 16 * 1024;

@@ -323,6 +323,20 @@ fn lmtp_answers_for_each_recipient() {
 }
 
 #[test]
+fn a_lone_dot_ends_lmtp() {
+    // RFC 2033 §4.2: DATA must be refused here; a server that takes it may answer the dot or not.
+    let script = "> 220 hi\n< LHLO\n> 250-mx\n> 250 PIPELINING\n\
+                  < MAIL\n< RCPT\n< DATA\n> 250 ok\n> 550 no\n> 354 go\ntext\n";
+    let remote = Remote::new(script);
+    let lmtp = Peer { lmtp: true, ..peer(remote.address) };
+    let mut connection = Connection::open(&lmtp, shared(), None).ok().unwrap();
+    let sent = send(&mut connection, 1, b"A: b\n\nc\n");
+    assert_eq!((shown(&sent), sent.failure), (vec!["550 no".to_owned()], None));
+    assert!(!connection.is_open());
+    assert_eq!(remote.heard().texts, [b""]);
+}
+
+#[test]
 fn nobody_adds_a_command() {
     let remote = Remote::new(format!("{OPEN}{OK}{ENVELOPE}text\n> 250 ok\n"));
     let mut connection = open(&remote);

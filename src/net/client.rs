@@ -94,7 +94,7 @@ impl Client {
     /// read are an error.
     pub fn start_tls(&mut self, deadline: Instant) -> io::Result<()> {
         let host = std::mem::take(&mut self.host);
-        self.handshake(&trust::any()?, &host, deadline)
+        self.handshake(trust::any()?, &host, deadline)
     }
 
     /// The same with a host of that name, who must prove it or (`verify` is false) need not. After

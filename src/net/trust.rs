@@ -16,12 +16,13 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-/// Whom to believe; one for the whole process, as reading the roots takes up to a second. They are
-/// read when the first host must prove its name.
+/// A connector, or why there is none; made when it is needed, as that reads all roots of this host.
+type Made = OnceLock<Result<TlsConnector, String>>;
+
+/// Whom to believe; one for the whole process.
 pub struct Trust {
     extra: Vec<Certificate>,
-    verifying: OnceLock<Result<TlsConnector, String>>,
-    any: TlsConnector,
+    verifying: Made,
     /// Why hosts could not be verified, so that the next connection need not find out again.
     unverified: Mutex<HashMap<String, String>>,
 }
@@ -44,7 +45,6 @@ impl Trust {
         Ok(Trust {
             extra: extra.map_err(io::Error::other)?,
             verifying: OnceLock::new(),
-            any: any()?,
             unverified: Mutex::new(HashMap::new()),
         })
     }
@@ -66,24 +66,28 @@ impl Trust {
     /// The connector that verifies, or the other one.
     pub(super) fn connector(&self, verify: bool) -> io::Result<&TlsConnector> {
         if !verify {
-            return Ok(&self.any);
+            return any();
         }
-        let verifying = self.verifying.get_or_init(|| {
+        let made = self.verifying.get_or_init(|| {
             let mut builder = TlsConnector::builder();
             for certificate in &self.extra {
                 builder.add_root_certificate(certificate.clone());
             }
             builder.build().map_err(|error| error.to_string())
         });
-        verifying.as_ref().map_err(|error| io::Error::other(error.clone()))
+        made.as_ref().map_err(|error| io::Error::other(error.clone()))
     }
 }
 
 /// Takes any certificate.
-pub(super) fn any() -> io::Result<TlsConnector> {
-    let mut builder = TlsConnector::builder();
-    builder.danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true);
-    builder.disable_built_in_roots(true).build().map_err(io::Error::other)
+pub(super) fn any() -> io::Result<&'static TlsConnector> {
+    static ANY: Made = OnceLock::new();
+    let made = ANY.get_or_init(|| {
+        let mut builder = TlsConnector::builder();
+        builder.danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true);
+        builder.disable_built_in_roots(true).build().map_err(|error| error.to_string())
+    });
+    made.as_ref().map_err(|error| io::Error::other(error.clone()))
 }
 
 /// Shakes hands with `host` before `plain.until`.

@@ -124,11 +124,14 @@ impl Step {
 pub(super) struct Reading {
     step: Step,
     lines: Vec<String>,
+    /// Lines and octets so far, those that are not kept as well.
+    count: usize,
+    octets: usize,
 }
 
 impl Reading {
     pub fn new(step: Step) -> Reading {
-        Reading { step, lines: Vec::new() }
+        Reading { step, lines: Vec::new(), count: 0, octets: 0 }
     }
 
     /// Takes a line without its end: `None` if more must come, an error where it is none of a
@@ -146,8 +149,12 @@ impl Reading {
         if !is_code {
             return Err(garbage());
         }
-        self.lines.push(printable(text));
-        if more && self.lines.len() >= limits::REPLY_LINES {
+        self.count += 1;
+        self.octets += text.len();
+        if self.lines.is_empty() || self.octets <= limits::REPLY {
+            self.lines.push(printable(text));
+        }
+        if more && self.count >= limits::REPLY_LINES {
             return Err(format!("a reply of more than {} lines", limits::REPLY_LINES));
         }
         if more {
@@ -223,5 +230,9 @@ mod tests {
             assert!(read(&[line], Step::Greeting).is_err(), "{line:?}");
         }
         assert!(read(&["250-a"; limits::REPLY_LINES + 1], Step::Hello).is_err());
+        let long = format!("550-{}", "x".repeat(limits::REPLY / 4));
+        let lines = [&[&*long; 100][..], &["450 last"]].concat();
+        let answer = read(&lines, Step::Rcpt).unwrap();
+        assert_eq!((answer.code, answer.lines.len()), (450, 4));
     }
 }

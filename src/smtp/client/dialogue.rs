@@ -62,7 +62,8 @@ impl Dialogue {
         lines
     }
 
-    fn add(&mut self, line: String) {
+    fn add(&mut self, mut line: String) {
+        line.truncate(line.floor_char_boundary(limits::DIALOGUE_LINE));
         if let Some(watch) = &mut self.watch {
             watch(&line);
         }

@@ -110,7 +110,10 @@ pub(super) fn open(
         let failure = match attempt(peer, trust, &way, &mut dialogue) {
             Ok(mut connection) => {
                 if let (Some(why), Encryption::Tls(secured)) = (doubt, &mut connection.encryption) {
-                    trust.remember(peer.name, &why);
+                    // What the network did to the first try may not happen again.
+                    if why.contains("certificate") {
+                        trust.remember(peer.name, &why);
+                    }
                     secured.verified = Err(why);
                 }
                 return Ok(connection);
