@@ -24,6 +24,8 @@ pub(super) struct Expanded {
     pub users: HashMap<usize, User>,
     /// Addresses of ours that come to nobody, or cannot be looked up now.
     pub unknown: HashSet<usize>,
+    /// Those that came to several, and whose sender wants to hear of success (RFC 3461 §5.2.7.3).
+    pub several: Vec<usize>,
 }
 
 /// Resolves whoever waits, and notes what they come to.
@@ -48,7 +50,12 @@ pub(super) fn expand(runner: &Runner, claimed: &mut Claimed) -> io::Result<Expan
                 expanded.users.insert(to.number, user);
                 None
             }
-            Ok(Found::Several(routed)) => several(runner, claimed, &to, routed)?,
+            Ok(Found::Several(routed)) => {
+                if to.notify().success && routed.len() > 1 {
+                    expanded.several.push(to.number);
+                }
+                several(runner, claimed, &to, routed)?
+            }
             Err(refusal) => Some(refusal),
         };
         if let Some(refusal) = refusal {
@@ -119,13 +126,20 @@ fn several(
     routed: Vec<Routed>,
 ) -> io::Result<Option<Refusal>> {
     let mut events = Vec::new();
+    // RFC 3461 §5.2.7.3 (c): of several the sender hears that there are several.
+    let keeps_success = routed.len() == 1;
     let is_list = |routed: &Routed| matches!(routed.target, Target::List(_));
     let (lists, others): (Vec<_>, Vec<_>) = routed.into_iter().partition(is_list);
     for one in others {
         let number = claimed.envelope.recipients.len() + events.len() + 1;
         let sender = claimed.envelope.sender(to);
         match recipient(runner, number, to, one, sender) {
-            Ok(recipient) => events.push(Event::Recipient(recipient)),
+            Ok(mut recipient) => {
+                if let Some(notify) = &mut recipient.notify {
+                    notify.success &= keeps_success;
+                }
+                events.push(Event::Recipient(recipient));
+            }
             Err(refusal) => return Ok(Some(refusal)),
         }
     }

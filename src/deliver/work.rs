@@ -38,6 +38,8 @@ struct Inner {
     dialogues: HashMap<usize, Arc<Vec<String>>>,
     /// Deliveries that the sender may want to hear of.
     delivered: Vec<(usize, Delivered)>,
+    /// Addresses that came to several, for the same.
+    several: Vec<usize>,
     tried: bool,
 }
 
@@ -52,7 +54,7 @@ impl Work {
     pub fn begin(runner: &Runner, mut claimed: Box<Claimed>) -> io::Result<Begun> {
         // Careful: what is done must find room to be written down, or it would be done again.
         claimed.reserve()?;
-        let Expanded { users, unknown } = expand(runner, &mut claimed)?;
+        let Expanded { users, unknown, several } = expand(runner, &mut claimed)?;
         let mut lanes: BTreeMap<Lane, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
         let envelope = &claimed.envelope;
         let known = |to: &&Recipient| to.is_waiting() && !unknown.contains(&to.number);
@@ -72,6 +74,7 @@ impl Work {
             pending: 1,
             dialogues: HashMap::new(),
             delivered: Vec::new(),
+            several,
             tried: !unknown.is_empty(),
         });
         Ok((Arc::new(Work { id, users, survey: OnceLock::new(), inner }), lanes))
@@ -264,6 +267,9 @@ impl Inner {
     }
 
     fn success(&self, number: usize) -> Option<Action> {
+        if self.several.contains(&number) {
+            return Some(Action::Expanded);
+        }
         let (_, delivered) = self.delivered.iter().find(|(other, _)| *other == number)?;
         match delivered {
             Delivered { tells_itself: true, .. } => None,
