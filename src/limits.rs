@@ -35,6 +35,16 @@ pub const LOOKUP: Duration = Duration::from_secs(30);
 pub const ENVELOPE: usize = 4 * 1024 * 1024;
 /// All that happened to a queued letter, a line for each recipient and attempt.
 pub const JOURNAL: u64 = 16 * 1024 * 1024;
+/// RFC 3461 §6.2: a larger letter comes back as its header, and of that not more either.
+pub const RETURNED: u64 = 64 * 1024;
+/// What another host said about one recipient, as far as a report repeats it.
+pub const REPORT_WORDS: usize = 900;
+/// All dialogues of one report.
+pub const REPORT_DIALOGUES: usize = 64 * 1024;
+/// A program that takes letters has so long for one; as many seconds as Postfix gives it.
+pub const PROGRAM: Duration = Duration::from_secs(1_000);
+/// What such a program says, as far as it is kept for a report.
+pub const PROGRAM_OUTPUT: usize = 4 * 1024;
 /// Writing one letter to all its local recipients.
 pub const DELIVERY: Duration = Duration::from_secs(60);
 

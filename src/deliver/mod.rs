@@ -1,6 +1,8 @@
 //! Delivery: a letter that was received becomes a message in mailboxes.
 
 mod local; // into the mailboxes of this site
+#[allow(dead_code)] // until a runner sends them
+mod report; // RFC 3464: to the sender
 pub mod stdin; // from a program of this host
 
 pub use local::{Failure, Letter, Recipient, local, room};
