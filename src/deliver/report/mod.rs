@@ -7,6 +7,7 @@
 //! about an internationalized letter leaves through hosts that know nothing of RFC 6531.
 //! Not here: who wants a report (RFC 3461 §5.2), and its envelope, which is from `<>`.
 
+mod kinds; // what became of a recipient, in both languages
 mod returned; // the letter or its header
 mod status; // message/delivery-status
 mod words; // English and Spanish
