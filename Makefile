@@ -57,6 +57,7 @@ bench: all
 compare: all
 	scripts/compare smtp
 	scripts/compare pop3
+	scripts/compare imap
 
 tools:
 	@command -v $(CARGO) >/dev/null || { \

@@ -4,9 +4,9 @@
 //! An answer is read in large pieces and looked at only for its tagged line, so that what is
 //! measured is the server.
 
-use super::{Client, Done, letter};
+use super::{Client, Done, counted, letter};
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use std::io::{self, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
@@ -14,8 +14,12 @@ use std::time::Instant;
 /// Longer than any tagged line of a server.
 const LINE: usize = 4096;
 
+/// A connection, perhaps under TLS.
+trait Wire: Read + Write {}
+impl<S: Read + Write> Wire for S {}
+
 pub struct Imap {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     buffer: Vec<u8>,
     tag: usize,
 }
@@ -29,13 +33,33 @@ pub struct Answer {
 
 impl Imap {
     pub fn login(address: &str, user: &str, password: &str) -> Done<Imap> {
+        Imap::connect(address, user, password, None)
+    }
+
+    fn connect(
+        address: &str,
+        user: &str,
+        password: &str,
+        tls: Option<&SslConnector>,
+    ) -> Done<Imap> {
         let mut client = Client::connect(address)?;
         let greeting = client.line()?.to_vec();
         if !greeting.starts_with(b"* OK") {
             return Err(String::from_utf8_lossy(&greeting).into());
         }
-        let mut imap =
-            Imap { stream: client.stream.into_inner(), buffer: vec![0; 256 * 1024], tag: 0 };
+        let mut stream = client.stream.into_inner();
+        let stream: Box<dyn Wire> = match tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                stream.write_all(b"zt STARTTLS\r\n")?;
+                client.stream = BufReader::new(stream.try_clone()?);
+                if !client.line()?.starts_with(b"zt OK") {
+                    return Err("there is no TLS".into());
+                }
+                Box::new(tls.connect("mail.example.test", stream)?)
+            }
+        };
+        let mut imap = Imap { stream, buffer: vec![0; 256 * 1024], tag: 0 };
         imap.ask(&format!("LOGIN {user} {password}"))?;
         Ok(imap)
     }
@@ -85,7 +109,7 @@ impl Imap {
         }
     }
 
-    fn idle(mut self) -> Done<TcpStream> {
+    fn idle(mut self) -> Done<Box<dyn Wire>> {
         self.stream.write_all(b"zi IDLE\r\n")?;
         self.answer(b"+")?;
         Ok(self.stream)
@@ -143,13 +167,17 @@ pub fn sessions(address: &str, user: &str, count: usize, at_once: usize) -> Done
     Ok(())
 }
 
-/// Sessions that wait in IDLE, until standard input ends. A line on standard input counts those that
-/// are told of something within a minute.
-pub fn idle(address: &str, user: &str, count: usize) -> Done {
+/// Sessions that wait in IDLE, until standard input ends; a `%` in the user counts so many boxes,
+/// again and again. A line on standard input waits until all are told of a message.
+pub fn idle(address: &str, user: &str, count: usize, boxes: usize, tls: bool) -> Done {
+    let mut connector = SslConnector::builder(SslMethod::tls_client())?;
+    connector.set_verify(SslVerifyMode::NONE);
+    let connector = Some(connector.build()).filter(|_| tls);
     let start = Instant::now();
     let mut streams = Vec::new();
-    for _ in 0..count {
-        let mut imap = Imap::login(address, user, "secret")?;
+    for number in 0..count {
+        let user = counted(user, number % boxes);
+        let mut imap = Imap::connect(address, &user, "secret", connector.as_ref())?;
         imap.ask("SELECT INBOX")?;
         imap.buffer = vec![0; LINE * 2];
         streams.push(imap.idle()?);
@@ -158,7 +186,7 @@ pub fn idle(address: &str, user: &str, count: usize) -> Done {
     let mut line = String::new();
     while io::stdin().read_line(&mut line)? > 0 {
         let start = Instant::now();
-        for stream in &streams {
+        for stream in &mut streams {
             let mut reader = BufReader::new(stream);
             let mut told = String::new();
             while !told.contains("EXISTS") {

@@ -28,7 +28,7 @@ const USAGE: &str = "usage: load smtp ADDRESS CONNECTIONS LETTERS OCTETS RECIPIE
        load imap ADDRESS USER PASSWORD COMMAND ...
        load imap-append ADDRESS USER FOLDER LETTERS OCTETS
        load imap-sessions ADDRESS USER COUNT AT_ONCE
-       load imap-idle ADDRESS USER COUNT
+       load imap-idle ADDRESS USER COUNT [BOXES plain|tls]
        load maildir DIRECTORY COUNT";
 
 /// Recipients that take turns.
@@ -62,7 +62,10 @@ fn main() -> Done {
         ["imap-sessions", address, user, count, at_once] => {
             imap::sessions(address, user, count.parse()?, at_once.parse()?)
         }
-        ["imap-idle", address, user, count] => imap::idle(address, user, count.parse()?),
+        ["imap-idle", address, user, count] => imap::idle(address, user, count.parse()?, 1, false),
+        ["imap-idle", address, user, count, boxes, tls] => {
+            imap::idle(address, user, count.parse()?, boxes.parse()?, tls == "tls")
+        }
         ["maildir", directory, count] => maildir(Path::new(directory), count.parse()?),
         [] => {
             println!("{USAGE}\n'make bench' runs it.");

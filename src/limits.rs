@@ -46,6 +46,10 @@ pub const POP3_LINE: usize = 12_288;
 pub const IMAP_LINE: usize = 64 * 1024;
 /// The literals of one IMAP command in all, APPEND's messages apart.
 pub const IMAP_LITERALS: u64 = 64 * 1024;
+/// RFC 3502: messages of one APPEND. Each waits in a file of its own.
+pub const APPENDS: usize = 100;
+/// RFC 9051 §5.4: the silence of a client that has not logged in, where imap_timeout is longer.
+pub const IMAP_LOGIN: Duration = Duration::from_secs(180);
 /// How deep the keys of one SEARCH may be nested.
 pub const SEARCH_DEPTH: usize = 50;
 /// Strings up to this size are sent in quotes, longer ones as literals.
@@ -82,6 +86,8 @@ pub const TABLE_FILE: u64 = 64 * 1024 * 1024;
 pub const UNIQUE_ID: usize = 70;
 /// The read buffer while a letter comes in.
 pub const TEXT_BUFFER: usize = 64 * 1024;
+/// A message is held in memory while it is taken apart; one beyond this is only handed out whole.
+pub const MESSAGE_IN_MEMORY: u64 = 1 << 30;
 /// What is remembered of all messages of a mailbox so that it need not be worked out again.
 pub const CACHE: u64 = 1 << 30;
 /// And of one of them.

@@ -56,6 +56,17 @@ const UNFRIENDLY: &[(&str, &str)] = &[
     ("QUIT", "221 bye\r\n"),
 ];
 
+/// A server that asks where a refusal is expected, and refuses where it is expected to ask.
+const CONTRARY: &[(&str, &str)] = &[
+    ("a1", "* CAPABILITY IMAP4rev1\r\n* OK [ALERT] beware\r\na1 OK done\r\n"),
+    ("a2", "+ go on\r\n"),
+    ("xxxxx", "a2 BAD no\r\n"),
+    ("a3", "a3 NO no\r\n"),
+    ("a4", "* 1 EXISTS\r\na4 OK one\r\n"),
+    ("a5", "a5 BAD no\r\n"),
+    ("z9", "* BYE bye\r\nz9 OK bye\r\n"),
+];
+
 const LETTER: &str = "# one letter\nuser alice secret\nserver smtp\nS: 220 mail.example.test ...\n\
     C: EHLO me.example\nS: 250-mail.example.test\nS& 250...SIZE\nS& 250 ...\n\
     C: MAIL FROM:<a@me.example>\nS: 250 2.1.0 ...\n\
@@ -153,4 +164,25 @@ fn exit_codes() {
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains(words), "{said}");
     }
+}
+
+#[test]
+fn imap_is_read_to_the_tags_that_the_rows_have() {
+    let (address, heard) = server("* OK ready\r\n", CONTRARY);
+    let script = "server imap\nS: * OK ...\nC: a1 CAPABILITY\nS: * CAPABILITY ...\nS: ...\n\
+        S: a1 OK ...\nC: a2 SELECT {5}\nS: a2 BAD ...\nC: a3 APPEND x {5}\nS: + ...\n\
+        C: hello\nS: a3 OK ...\nC! a4 NOOP\\r\\na5 ODD\\r\\n\nS: * 1 EXISTS\nS: a4 OK ...\n\
+        S: a5 BAD ...\nC: z9 LOGOUT\nS: * BYE ...\nS: z9 OK ...\n";
+    let (output, said) = parley(script, &["-s", "d.txt", &address]);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(
+        said,
+        "d.txt:7:  a2 SELECT {5}:   BAD  + BAD\n\
+         d.txt:9:  a3 APPEND x {5}: +    NO\n\
+         d.txt:11: hello:           OK   not sent: the server did not ask for it\n"
+    );
+    let heard = heard.recv().unwrap();
+    let expected = ["a1 CAPABILITY", "a2 SELECT {5}", "xxxxx", "a3 APPEND x {5}", "a4 NOOP"];
+    assert_eq!(heard[..5], expected);
+    assert_eq!(heard[5..], ["a5 ODD", "z9 LOGOUT"]);
 }

@@ -327,7 +327,7 @@ fn agree(location: Location) {
                 }
             }
             11 => *client = Client::open(&folders),
-            12 => client.selected.rest(),
+            12 => drop(client.selected.rest()),
             _ => {}
         }
         client.refresh(&model, random.below(2) == 0, step);

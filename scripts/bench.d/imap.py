@@ -186,9 +186,9 @@ def anonymous(peer):
     return sum_of
 
 
-def waiting(peer, user, count):
+def waiting(peer, user, count, boxes=1, tls="plain"):
     client = subprocess.Popen(
-        [LOAD, "imap-idle", peer.address, user, str(count)],
+        [LOAD, "imap-idle", peer.address, user, str(count), str(boxes), tls],
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -206,12 +206,12 @@ def tell(client):
     return float(client.stdout.readline().split()[1].partition("=")[2])
 
 
-def drop_letter(peer, name):
+def drop_letter(maildir, name):
     """A letter is delivered, by a rename, as any program does it."""
-    file = peer.maildir / "tmp" / name
+    file = maildir / "tmp" / name
     file.write_text("Subject: now\n\nnow\n")
     os.chown(file, 65534, 65534)
-    file.rename(peer.maildir / "new" / name)
+    file.rename(maildir / "new" / name)
 
 
 def memory(peers, row):
@@ -223,7 +223,7 @@ def memory(peers, row):
         client, opened[name] = waiting(peer, "alice", IDLE)
         time.sleep(3)
         each[name] = (anonymous(peer) - before) / IDLE
-        drop_letter(peer, f"{int(time.time())}.bench.now")
+        drop_letter(peer.maildir, f"{int(time.time())}.bench.now")
         told[name] = tell(client)
         client.communicate()
         time.sleep(1)
@@ -260,7 +260,7 @@ def grown(peers, messages, row):
 
     def one_more(peer):
         time.sleep(2.1)
-        drop_letter(peer, f"{time.time():.6f}.bench.more")
+        drop_letter(peer.maildir, f"{time.time():.6f}.bench.more")
         return ask(peer, "SELECT INBOX")[0]
 
     both("SELECT, one file added, ms", rounds(peers, one_more, 3), "<= 1000")

@@ -15,6 +15,7 @@ import time
 
 import imap as beside_dovecot
 from boxes import accounts, mbox
+from crowd import crowd
 from measure import LOAD, clear, cpu, hold, load, syncs, wait
 from overlay import run
 from peers import Dovecot, Ours, Postfix, Sink
@@ -222,7 +223,7 @@ def main(words):
     base.chmod(0o755)
     machine(base)
     try:
-        for part in (smtp, mbox, pop3, idle, accounts, imap, growth):
+        for part in (smtp, mbox, pop3, idle, crowd, accounts, imap, growth):
             if part.__name__ in words or not (words or part is growth):
                 print(f"-- {part.__name__}", flush=True)
                 part(base)

@@ -40,11 +40,11 @@ class Ours:
         """The ports lie below those that the kernel gives to clients, and are kept."""
         offset = self.offsets[self.site] = random.randrange(8_000, 29_000)
         lines = [
-            *lines,
             "max_connections=6000",
             "max_connections_per_address=6000",
             "smtp_timeout=1h",
             "pop3_timeout=1h",
+            *lines,
         ]
         run(
             HERE / "class",

@@ -24,6 +24,8 @@ class Furnishing:
     users: list = dataclasses.field(default_factory=list)
     aliases: list = dataclasses.field(default_factory=list)
     letters: list = dataclasses.field(default_factory=list)
+    # What is connected to.
+    services: set = dataclasses.field(default_factory=set)
     # Why nobody but the runner of the tests can furnish it.
     never: str = ""
 
@@ -50,6 +52,7 @@ def read(path):
             site.never = "is furnished anew in its midst"
         elif verb == "server":
             started = True
+            site.services.update(words)
         elif verb == "site":
             site.hostname, site.domains = words[0], (words[0],)
         elif verb == "set" and words[0] == "hostname":

@@ -16,10 +16,10 @@ from ours import HERE, Ours
 from postfix import Postfix
 from sendmail import Sendmail
 
-PEERS = {"smtp": (Postfix, Sendmail), "pop3": (Dovecot,)}
+PEERS = {"smtp": (Postfix, Sendmail), "pop3": (Dovecot,), "imap": (Dovecot,)}
 DIALOGUES = HERE.parent / "tests/dialogues"
 # Longer than any peer takes to look for a lock or to punish a guess.
-PATIENCE = {"smtp": "12", "pop3": "20"}
+PATIENCE = {"smtp": "12", "pop3": "20", "imap": "12"}
 ROW = re.compile(r"\S+:(?P<line>\d+): +(?P<said>.*): +(?P<ours>[^:]*?) {2,}(?P<theirs>[^:]*)")
 
 

@@ -9,7 +9,15 @@ from dialogue import put_letters
 from overlay import is_free, run
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
-PORTS = {"smtp": 2525, "submission": 2587, "submissions": 2465, "pop3": 2110, "pop3s": 2995}
+PORTS = {
+    "smtp": 2525,
+    "submission": 2587,
+    "submissions": 2465,
+    "pop3": 2110,
+    "pop3s": 2995,
+    "imap": 2143,
+    "imaps": 2993,
+}
 # What the runner of the tests has unless a dialogue sets it.
 DEFAULTS = {"failure_delay": "0s", "apop": "yes", "vrfy": "no", "expn": "no", "old_verbs": "no"}
 
@@ -39,7 +47,7 @@ class Ours:
     def furnish(self, site):
         """A fresh site at work, with what the dialogue wants."""
         etc, mail = self.site / "etc", self.site / "mail"
-        without = ("submissions ", "pop3s ") if site.get("certificate", "") == "none" else ()
+        without = ("submissions ", "pop3s ", "imaps ") if site.get("certificate", "") == "none" else ()
         lines = [line for line in self.pristine.splitlines(True) if not line.startswith(without)]
         (etc / "buzon.conf").write_text("".join(lines))
         (etc / "users").write_text("".join(f"{n}:{{PLAIN}}{p}\n" for n, p in site.users))

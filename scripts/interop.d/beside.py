@@ -9,9 +9,21 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 
 from messages import letter
 from common import ROOT, Wrong, check, expect, free, run, same, until
+
+
+def rests(screen):
+    """Waits until nothing changes on it."""
+
+    def rested():
+        before = screen()
+        time.sleep(0.2)
+        return before == screen()
+
+    until(rested, "the screen rests")
 
 
 class Mutt:
@@ -48,13 +60,19 @@ class Mutt:
         )
 
     def keys(self, *keys):
+        """Each when the screen is at rest: mutt forgets what is typed while it is busy."""
+        for key in keys:
+            rests(self.screen)
+            self.blindly(key)
+
+    def blindly(self, *keys):
         run(*self.tmux, "send-keys", *keys)
 
     def keys_until(self, truth, *keys):
         """Again and again: when a letter comes, mutt forgets what was typed and not yet read."""
 
         def typed():
-            self.keys(*keys)
+            self.blindly(*keys)
             return truth()
 
         until(typed, lambda: f"mutt does {keys}: {self.screen().strip()}", pause=0.5)

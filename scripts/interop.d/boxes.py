@@ -41,13 +41,21 @@ class Box:
         if not self.path.exists():
             return []
         if not self.is_mbox:
-            return list(mailbox.Maildir(self.path, create=False))
+            return self.files()
         with open(self.path, "rb+") as file:
             # While another program rewrites the file it is no mailbox.
             fcntl.lockf(file, fcntl.LOCK_EX)
             # UW's and Dovecot's keep their own notes in a first message, when there is no other.
             box = mailbox.mbox(self.path, create=False)
             return [message for message in box if "X-IMAP" not in message]
+
+    def files(self):
+        """Of a Maildir, while no file in it comes, goes or is renamed: the library leaves those out."""
+        while True:
+            before = sorted(self.path.glob("[nc][eu][wr]/*"))
+            found = list(mailbox.Maildir(self.path, create=False))
+            if before == sorted(self.path.glob("[nc][eu][wr]/*")):
+                return found
 
     def texts(self):
         return [message.as_bytes() for message in self.messages()]
@@ -61,6 +69,11 @@ class Box:
             message["Subject"]: mailbox.MaildirMessage(message).get_flags()
             for message in self.messages()
         }
+
+    def marked(self, **names):
+        """Whether each of these flags, as in `flags`, is on the message of that name."""
+        flags = self.flags()
+        return all(flag in flags.get(name, "") for flag, name in names.items())
 
     def empty(self):
         if self.is_mbox and self.path.exists():

@@ -63,24 +63,22 @@ def run(*words, stdin=b"", timeout=120, ok=(0,), env=None):
     return done.stdout
 
 
-def until(truth, what, seconds=20, pause=0.02):
-    """Asks again until it holds; `what` may be a function that tells what there was instead."""
+def until(truth, what, seconds=60, pause=0.02):
+    """Asks again until it holds; `what` may be a function that tells what there was instead.
+
+    Who asks before there is anything to ask, a folder or a window, is told Wrong, and asks again.
+    """
     deadline = time.monotonic() + seconds
-    while not truth():
+    while True:
+        wrong = ""
+        try:
+            if truth():
+                return
+        except Wrong as error:
+            wrong = f" ({error})"
         if time.monotonic() > deadline:
-            raise Wrong(f"not within {seconds} s: {what() if callable(what) else what}")
+            raise Wrong(f"not within {seconds} s: {what() if callable(what) else what}{wrong}")
         time.sleep(pause)
-
-
-def program(name):
-    """One of ours, as scripts/class finds them."""
-    places = (
-        pathlib.Path(os.environ.get("BUZON_BIN", "/nonexistent")),
-        HERE,
-        HERE.parent / "target/release",
-        HERE.parent / "target/debug",
-    )
-    return next(place / name for place in places if (place / name).exists())
 
 
 class Site:

@@ -4,7 +4,6 @@ What a user does with the mouse is done by the commands behind the buttons; what
 as screenshots, in $SCREENSHOTS if that names a directory.
 """
 
-import base64
 import contextlib
 import json
 import os
@@ -15,7 +14,7 @@ import time
 
 from imap import done, imap, letter, subjects
 from messages import SET, delivered
-from common import Wrong, check, expect, free, run, same, until
+from common import Wrong, check, expect, free, run, until
 
 PREFS = {
     "app.donation.eoy.version.viewed": 999,
@@ -145,7 +144,7 @@ def thunderbird_imap(site):
             done(box.create(name.replace("/", separator(box))))
             done(box.subscribe(name.replace("/", separator(box))))
     with thunderbird(site) as (bird, shot):
-        until(lambda: bird.run("return mail?.document.readyState == 'complete' && !!pane"), "a window", 60)
+        until(lambda: bird.run("return mail?.document.readyState == 'complete' && !!pane"), "a window")
         bird.run(
             """const login = Cc["@mozilla.org/login-manager/loginInfo;1"].createInstance(
                  Ci.nsILoginInfo);
@@ -154,10 +153,10 @@ def thunderbird_imap(site):
                  server.password = "secret"; server.performExpand(mail.msgWindow); });"""
         )
         names = "return server.rootFolder.descendants.map(one => one.name.toLowerCase())"
-        until(lambda: {"inbox", "work", "2026", "sent"} <= set(bird.run(names)), "the folders", 30)
+        until(lambda: {"inbox", "work", "2026", "sent"} <= set(bird.run(names)), "the folders")
         bird.run("pane.displayFolder(folder('inbox').URI)")
         inbox = "return subjects(folder('inbox'))"
-        until(lambda: bird.run(inbox) == ["attachments", "first"], "the letters in the list", 30)
+        until(lambda: bird.run(inbox) == ["attachments", "first"], "the letters in the list")
         shot("folders")
         bird.run(
             """const at = [...folder('inbox').messages].find(one => one.subject == 'attachments');
@@ -166,18 +165,18 @@ def thunderbird_imap(site):
         shown = """const text = pane.messageBrowser.contentWindow;
             return [text.getMessagePaneBrowser().contentDocument?.body?.innerText ?? "",
                     ...(text.currentAttachments ?? []).map(one => one.name)];"""
-        until(lambda: bird.run(shown)[1:] == ["a.bin", "b.bin"], "its attachments", 30)
+        until(lambda: bird.run(shown)[1:] == ["a.bin", "b.bin"], "its attachments")
         shot("letter")
         until(lambda: seen_by(site, user), "the letter is seen")
         bird.run("pane.commandController.doCommand('cmd_moveMessage', folder('work'))")
-        until(lambda: bird.run(inbox) == ["first"], "the letter goes", 30)
+        until(lambda: bird.run(inbox) == ["first"], "the letter goes")
         bird.run("pane.displayFolder(folder('work').URI)")
         work = "return subjects(folder('work'))"
-        until(lambda: bird.run(work) == ["attachments"], "the letter arrives", 30)
+        until(lambda: bird.run(work) == ["attachments"], "the letter arrives")
         shot("moved")
         bird.run("pane.displayFolder(folder('inbox').URI)")
         site.send(user, letter("late"))
-        until(lambda: bird.run(inbox) == ["first", "late"], "what comes is shown by IDLE", 15)
+        until(lambda: bird.run(inbox) == ["first", "late"], "what comes is shown by IDLE")
         shot("late")
     with imap(site, user, "Work") as box:
         expect(list(subjects(box)) == ["attachments"], "it is not there")

@@ -1,15 +1,16 @@
 """Programs at a terminal: mutt and alpine."""
 
 import contextlib
-import time
 
+from beside import rests
 from imap import done, imap, letter, subjects
-from common import check, expect, run, same, until
+from common import check, expect, run, until
 
 
 @contextlib.contextmanager
 def terminal(site, *words, env=()):
-    """A program in tmux: `keys` types, `shows` waits until the screen has a text."""
+    """A program in tmux: `keys` types when the screen is at rest, as programs throw away what is
+    typed while they are busy; `shows` waits until the screen has a text."""
     tmux = ["tmux", "-S", site.place / "tmux-imap", "-f", "/dev/null"]
     words = ["env", f"HOME={site.home}", "TERM=screen", "LC_ALL=C.UTF-8", *env, *words]
     run(*tmux, "new-session", "-d", "-x", "120", "-y", "40", *site.as_owner(*map(str, words)))
@@ -18,13 +19,15 @@ def terminal(site, *words, env=()):
         return run(*tmux, "capture-pane", "-p").decode(errors="replace")
 
     def keys(*names):
-        run(*tmux, "send-keys", *names)
+        for name in names:
+            rests(screen)
+            run(*tmux, "send-keys", name)
 
     def shows(*texts):
-        try:
-            until(lambda: all(text in screen() for text in texts), f"the screen shows {texts}")
-        except Exception as error:
-            raise type(error)(f"{error}\n{screen()}") from error
+        until(
+            lambda: all(text in screen() for text in texts),
+            lambda: f"the screen shows {texts}\n{screen()}",
+        )
 
     try:
         yield keys, shows
@@ -38,15 +41,11 @@ def until_far(site, user, folder, wanted):
     def is_so():
         with imap(site, user, folder) as box:
             empty = done(box.status(folder, "(MESSAGES)"))[0].endswith(b"MESSAGES 0)")
-            seen = {} if empty else subjects(box)
-            found.append(seen)
-            return wanted(seen)
+            found.append({} if empty else subjects(box))
+            return wanted(found[-1])
 
     found = []
-    try:
-        until(is_so, folder)
-    except Exception as error:
-        raise type(error)(f"{error}: {found[-1]}") from error
+    until(is_so, lambda: f"{folder}: {found[-1:]}", pause=0.1)
 
 
 @check
@@ -76,8 +75,14 @@ def mutt_imap(site):
         shows("Body number 0.")
         keys("q")
         keys("2", "Enter", "F")  # flag
-        keys("3", "Enter", "C", "+Kept", "Enter")  # copy
-        shows("Kept")
+
+        def copied():
+            # Again, if mutt looked for mail meanwhile and forgot it.
+            keys("C-g", "3", "Enter", "C", "+Kept", "Enter")
+            with imap(site, user, "Kept") as box:
+                return not done(box.status("Kept", "(MESSAGES)"))[0].endswith(b"MESSAGES 0)")
+
+        until(copied, "mutt copies", pause=1)
         keys("4", "Enter", "d")
         keys("l", "~b 'number 4'", "Enter")  # the server searches
         shows("m4")
@@ -118,7 +123,6 @@ last-version-used=99.99
     with terminal(site, "alpine", "-p", rc, "-i") as (keys, shows):
         shows("PASSWORD")
         keys("secret", "Enter")
-        time.sleep(0.5)
         shows("m0", "m3")
         keys("j", "1", "Enter", "Enter")
         shows("Body number 0.")

@@ -9,6 +9,7 @@ use super::gather::Gather;
 use super::mailbox::{SYSTEM, folder_status, store_status};
 use super::response::{Code, Status};
 use super::session::{Account, Imapd, Outcome, State};
+use crate::limits;
 use crate::mail::ToText;
 use crate::net::Hangup;
 use crate::queue::{Content, Spool};
@@ -32,7 +33,9 @@ impl Imapd<'_> {
         loop {
             let octets = message.literal.octets;
             total = total.saturating_add(octets);
-            if let (None, Err(status)) = (&refusal, self.fits(&message, total, state)) {
+            if let (None, Err(status)) =
+                (&refusal, self.fits(&message, prepared.len(), total, state))
+            {
                 refusal = Some(status);
             }
             if message.literal.sync {
@@ -88,8 +91,18 @@ impl Imapd<'_> {
         }
     }
 
-    /// Whether a message may come, with which there are so many octets in all.
-    fn fits(&self, message: &Message, total: u64, state: &mut State) -> Result<(), Status> {
+    /// Whether a message may come, before which there are so many, and with it so many octets.
+    fn fits(
+        &self,
+        message: &Message,
+        before: usize,
+        total: u64,
+        state: &mut State,
+    ) -> Result<(), Status> {
+        if before >= limits::APPENDS {
+            let text = format!("One command may append {} messages", limits::APPENDS);
+            return Err(Status::no(Code::Limit, text).by("RFC 5530 §3"));
+        }
         if message.utf8 && !self.utf8 {
             return Err(Status::bad("ENABLE UTF8=ACCEPT first").by("RFC 6855 §4"));
         }

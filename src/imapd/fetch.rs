@@ -8,7 +8,7 @@ use super::command::{Item, Partial, Section, SectionText};
 use super::described::{Described, Which};
 use super::fetched::Fetched;
 use super::flag::Flag;
-use super::mailbox::{expunge_issued, flags_of, store_status};
+use super::mailbox::{expunge_issued, flags_of, store_status, too_large};
 use super::response::{Code, Status};
 use super::session::{Imapd, Open, Outcome};
 use super::set::Written;
@@ -80,6 +80,7 @@ impl Imapd<'_> {
                     let text = "A part is encoded in a way that nobody knows";
                     refusal = Some(Status::no(Code::UnknownCte, text).by("RFC 3516 §4.3"));
                 }
+                Err(Trouble::Store(error)) if error.is_too_large() => refusal = Some(too_large()),
                 Err(Trouble::Store(error)) => return Ok(Err(store_status(error))),
                 Err(Trouble::Hangup(hangup)) => return Err(hangup),
             }

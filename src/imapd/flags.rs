@@ -36,10 +36,11 @@ impl Imapd<'_> {
             How::Remove => Change::Remove,
         };
         let known = open.keywords();
-        let (flags, keywords) = wanted(&store.flags, change, open)?;
+        let wanted = wanted(&store.flags, change, open);
         if open.keywords() != known {
             data::flags(self.conn.output(), all_flags(&open.keywords()));
         }
+        let (flags, keywords) = wanted?;
         open.mailbox.store(&indices, change, flags, keywords).map_err(store_status)?;
         let (names, rev2) = (open.keywords(), self.rev2);
         let mut gone = false;
@@ -149,11 +150,7 @@ fn octets(indices: &[u32], open: &mut Open) -> Result<u64, Status> {
 }
 
 /// What the client named, as the store has it. A keyword that is new gets its place.
-pub(super) fn wanted(
-    named: &[Flag],
-    change: Change,
-    open: &mut Open,
-) -> Result<(Flags, u32), Status> {
+fn wanted(named: &[Flag], change: Change, open: &mut Open) -> Result<(Flags, u32), Status> {
     let (mut flags, mut keywords) = (Flags::NONE, 0);
     for flag in named {
         match flag {

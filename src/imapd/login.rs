@@ -126,6 +126,7 @@ impl Imapd<'_> {
         }
         let folders = Folders::of(&user.mailbox);
         let text = format!("Hello, {}", user.name);
+        self.patience = self.site.imap_timeout;
         *state = State::Authenticated(Account { user, folders, _owner: owner });
         Ok(Status::ok(text).with(Code::Capability(self.capabilities(state))))
     }

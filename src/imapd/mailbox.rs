@@ -10,6 +10,7 @@ use super::session::{Imapd, Open, Outcome, State};
 use super::set::{Set, Written};
 use crate::net::Hangup;
 use crate::store::{self, Changes, Flags, FolderError, Summary};
+use std::io::ErrorKind;
 
 /// Flags as the store has them, and as clients read them.
 pub(super) const SYSTEM: [(Flags, Flag); 5] = [
@@ -277,14 +278,27 @@ pub(super) fn expunge_issued(rule: &'static str) -> Status {
     Status::no(Code::ExpungeIssued, "Some of these messages are gone").by(rule)
 }
 
+/// A message beyond what is ever held in memory; whole, it can be fetched all the same.
+pub(super) fn too_large() -> Status {
+    Status::no(Code::Limit, "A message is too large to be taken apart").by("RFC 5530 §3")
+}
+
 /// What a failing store means (RFC 5530 §3).
 pub(super) fn store_status(error: store::Error) -> Status {
     let why = error.to_string();
+    if error.is_too_large() {
+        return too_large().because(why);
+    }
     match error {
         store::Error::Full(_) => Status::no(Code::OverQuota, "There is no room"),
         store::Error::Busy => Status::no(Code::InUse, "Another program has the mailbox, try again"),
-        store::Error::Unavailable(_) => {
-            Status::no(Code::ServerBug, "The mailbox cannot be used; the log says why")
+        store::Error::Unavailable(error) => {
+            let code = match error.kind() {
+                ErrorKind::PermissionDenied => Code::NoPerm,
+                ErrorKind::InvalidData => Code::Corruption,
+                _ => Code::ServerBug,
+            };
+            Status::no(code, "The mailbox cannot be used; the log says why")
         }
     }
     .by("RFC 5530 §3")

@@ -17,6 +17,7 @@ use crate::store::{Folders, Selected};
 use crate::sys::identity::Borrowed;
 use crate::text::printable;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What sessions share beside the Site. Correctness never depends on it.
 #[derive(Default)]
@@ -82,6 +83,8 @@ pub(super) struct Imapd<'a> {
     /// ENABLE UTF8=ACCEPT (RFC 6855 §3).
     pub utf8: bool,
     pub errors: usize,
+    /// The silence that is borne: a shorter one before the login.
+    pub patience: Duration,
     /// Whether a part of the response that is being written is with the client already.
     pub streamed: bool,
 }
@@ -96,8 +99,20 @@ pub fn begin() {
 /// Serves a session to its end.
 pub fn serve(session: Session, live: &Live) {
     let Session { site, conn, id, transcript, alone, .. } = session;
-    let (rev2, utf8, streamed, errors) = (false, false, false, 0);
-    let mut imapd = Imapd { site, live, conn, id, alone, transcript, rev2, utf8, errors, streamed };
+    let patience = site.imap_timeout.min(limits::IMAP_LOGIN);
+    let mut imapd = Imapd {
+        site,
+        live,
+        conn,
+        id,
+        alone,
+        transcript,
+        rev2: false,
+        utf8: false,
+        errors: 0,
+        patience,
+        streamed: false,
+    };
     let mut state = State::NotAuthenticated;
     let end = match imapd.run(&mut state) {
         Ok(()) => "logout",
@@ -413,7 +428,7 @@ impl Imapd<'_> {
 
     /// A line; one beyond all limits ends the session, as nobody knows where its command ends.
     pub(super) fn line(&mut self) -> Result<Vec<u8>, Hangup> {
-        match self.conn.read_line(limits::IMAP_LINE, self.site.imap_timeout)? {
+        match self.conn.read_line(limits::IMAP_LINE, self.patience)? {
             Line::Text { octets, .. } => Ok(octets),
             Line::TooLong => {
                 let status = Status::bye("The line is too long, good-bye").with(Code::TooBig);
@@ -443,7 +458,7 @@ impl Imapd<'_> {
     ) -> Result<(), Hangup> {
         let mut left = count;
         while left > 0 {
-            let input = self.conn.read_text(self.site.imap_timeout)?;
+            let input = self.conn.read_text(self.patience)?;
             let here = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
             take(&input[..here]);
             self.conn.consume(here);

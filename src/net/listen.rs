@@ -4,7 +4,7 @@
 //! in the protocol's words, and close it. Whoever is refused is not waited for.
 
 use super::conn::Conn;
-use super::daemon::{Current, Daemon, Flags, read, serve};
+use super::session::{Current, Daemon, Flags, read, serve};
 use super::stream::{Plain, Stream};
 use super::table::{Full, Table};
 use crate::conf::{self, Role};

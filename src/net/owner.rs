@@ -2,7 +2,7 @@
 //!
 //! Careful: all of it before the first thread, which the C library would ask to follow.
 
-use super::daemon::{exit, tell};
+use super::session::{exit, tell};
 use crate::conf::Site;
 use crate::sys::{capability, process};
 use std::io;

@@ -67,8 +67,12 @@ pub fn code(protocol: Protocol, line: &[u8]) -> Option<String> {
             .map(|word| word.trim_end_matches("...").to_string())
             .filter(|word| ["+OK", "-ERR", "+"].contains(&word.as_str())),
         Protocol::Imap if line.starts_with(b"+") => Some("+".into()),
+        // What is told beside an answer, as `* OK [UIDNEXT 5]`, is no code of it.
+        Protocol::Imap if line.starts_with(b"* OK [") => {
+            line.starts_with(b"* OK [CAPABILITY").then(|| "OK".into())
+        }
         Protocol::Imap if line.starts_with(b"* ") => {
-            word(1).filter(|word| ["OK", "BYE", "PREAUTH"].contains(&word.as_str()))
+            word(1).filter(|word| ["OK", "BAD", "BYE", "PREAUTH"].contains(&word.as_str()))
         }
         Protocol::Imap => {
             word(1).filter(|word| ["OK", "NO", "BAD"].contains(&word.to_uppercase().as_str()))
@@ -158,6 +162,8 @@ mod tests {
             (Pop3, "Subject: x", None),
             (Imap, "a1 NO [X] no", Some("NO")),
             (Imap, "* 3 EXISTS", None),
+            (Imap, "* OK [UIDNEXT 5] next", None),
+            (Imap, "* OK [CAPABILITY IMAP4rev1] ready", Some("OK")),
             (Imap, "* BYE", Some("BYE")),
         ] {
             assert_eq!(code(protocol, line.as_bytes()).as_deref(), expected, "{line}");

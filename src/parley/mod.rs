@@ -5,6 +5,7 @@
 //! writes down what the server said, for parley(1); `compare` puts two such records side by side.
 
 pub mod compare;
+mod imap;
 pub mod play;
 pub mod replay;
 pub mod script;

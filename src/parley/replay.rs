@@ -6,7 +6,7 @@
 //! expect it is brought back by `.` or `*`. What it hears is an `Exchange` for each group of `S:`
 //! rows, the same groups for every server, so that two records can be laid side by side.
 
-use super::compare::first_difference;
+use super::compare::{code, first_difference};
 use super::script::{Act, Protocol, Script, Service, Step};
 use super::talk::{GREETING, Talk};
 use super::text::{Captures, Text};
@@ -210,28 +210,18 @@ impl<'a> Replay<'a, '_> {
         if starts && is_positive(&got) && !matches!(next, Some(Act::Tls(_))) {
             talk.start_tls(self.patience, &mut notes);
         }
-        let (protocol, host) = (talk.protocol, talk.host.clone());
         let difference = match muted {
             Some(_) => rows.first().copied(),
             None => {
                 let own = own_name(self.script);
                 let lines: Vec<Vec<u8>> =
-                    got.iter().map(|line| rename(line, &host, &own)).collect();
+                    got.iter().map(|line| rename(line, &talk.host, &own)).collect();
                 first_difference(&rows, &lines, &mut self.captures, directory)
             }
         };
         let line = said.last().or(rows.first()).map_or(0, |step| step.line);
-        self.exchanges.push(Exchange {
-            line,
-            said,
-            rows,
-            got,
-            protocol,
-            host,
-            notes,
-            difference,
-            dead,
-        });
+        let exchange = exchange(talk, line, said, rows);
+        self.exchanges.push(Exchange { got, notes, difference, dead, ..exchange });
         count
     }
 
@@ -297,19 +287,8 @@ impl<'a> Replay<'a, '_> {
         let difference = note.is_some().then_some(step);
         notes.extend(note);
         let said = std::mem::take(&mut talk.said);
-        let (protocol, host) = (talk.protocol, talk.host.clone());
-        let (line, rows) = (step.line, vec![step]);
-        self.exchanges.push(Exchange {
-            line,
-            said,
-            rows,
-            got,
-            protocol,
-            host,
-            notes,
-            difference,
-            dead,
-        });
+        let exchange = exchange(talk, step.line, said, vec![step]);
+        self.exchanges.push(Exchange { got, notes, difference, dead, ..exchange });
     }
 
     fn tls(&mut self, n: usize) {
@@ -324,13 +303,37 @@ impl<'a> Replay<'a, '_> {
     }
 }
 
+/// What was said, before anything came of it.
+fn exchange<'a>(
+    talk: &Talk<'a>,
+    line: usize,
+    said: Vec<&'a Step>,
+    rows: Vec<&'a Step>,
+) -> Exchange<'a> {
+    Exchange {
+        line,
+        said,
+        rows,
+        got: Vec::new(),
+        protocol: talk.protocol,
+        host: talk.host.clone(),
+        notes: Vec::new(),
+        difference: None,
+        dead: false,
+    }
+}
+
 fn starts_tls(source: &str) -> bool {
     let upper = source.to_ascii_uppercase();
     upper.contains("STARTTLS") || upper.contains("STLS")
 }
 
 fn is_positive(got: &[Vec<u8>]) -> bool {
-    got.last().is_some_and(|line| line.starts_with(b"220") || line.starts_with(b"+OK"))
+    got.last().is_some_and(|line| {
+        line.starts_with(b"220")
+            || line.starts_with(b"+OK")
+            || code(Protocol::Imap, line).is_some_and(|code| code == "OK")
+    })
 }
 
 /// The name that the file expects the server to have.

@@ -1,8 +1,8 @@
 //! One connection of a replay: replies read whole, as the protocol has them.
 //!
-//! Where a reply ends is what each protocol says: RFC 5321 §4.2.1 for SMTP, RFC 1939 §3 for POP3,
-//! RFC 9051 §2.2.2 for IMAP. How many are due is what the rows of the file stand for in SMTP, and
-//! the commands said in the others.
+//! Where a reply ends is what each protocol says: RFC 5321 §4.2.1 for SMTP, RFC 1939 §3 for POP3.
+//! How many are due is what the rows of the file stand for in SMTP, and the commands said in POP3.
+//! IMAP is in `imap.rs`.
 
 use super::script::{Act, Protocol, Step};
 use super::text::{Captures, Text};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// What stands for the command that a greeting answers.
 pub(super) const GREETING: &str = "(greeting)";
 /// Waiting for a line that may not come.
-const QUIET: Duration = Duration::from_millis(100);
+pub(super) const QUIET: Duration = Duration::from_millis(100);
 
 /// A connection, and where its dialogue stands.
 pub(super) struct Talk<'a> {
@@ -45,6 +45,12 @@ impl Talk<'_> {
         captures: &Captures,
         directory: &Path,
     ) -> Vec<Vec<u8>> {
+        let fits = |text: &Text, line: &[u8]| {
+            text.matches(line, &mut captures.clone(), directory).unwrap_or_default()
+        };
+        if self.protocol == Protocol::Imap {
+            return self.read_imap(rows, patience, notes, &fits);
+        }
         let mut got = Vec::new();
         let replies = self.replies(rows);
         let last = rows.iter().rev().find_map(|row| match &row.act {
@@ -66,10 +72,7 @@ impl Talk<'_> {
                 break;
             };
             read += 1;
-            let fits = |text: &Text| {
-                text.matches(&ended, &mut captures.clone(), directory).unwrap_or_default()
-            };
-            if replies.is_none() && last.is_some_and(fits) {
+            if replies.is_none() && last.is_some_and(|text| fits(text, &ended)) {
                 break;
             }
         }
@@ -147,13 +150,7 @@ impl Talk<'_> {
             got.push(line.clone());
             let ends = match self.protocol {
                 Protocol::Smtp => line.get(3) != Some(&b'-'),
-                Protocol::Pop3 => line == b"." || !more(&got[begin]),
-                Protocol::Imap => {
-                    let tag = command.split(' ').next().unwrap_or_default();
-                    line.starts_with(b"+")
-                        || command == GREETING
-                        || line.starts_with(format!("{tag} ").as_bytes())
-                }
+                Protocol::Pop3 | Protocol::Imap => line == b"." || !more(&got[begin]),
             };
             if ends {
                 return Some(line);
@@ -199,12 +196,14 @@ enum Asks {
     Challenge,
 }
 
-/// What a reply asks for: RFC 5321 §4.1.1.4, RFC 4954 §4, RFC 5034 §4.
+/// What a reply asks for: RFC 5321 §4.1.1.4, RFC 4954 §4, RFC 5034 §4,
+/// RFC 9051 §7.6.
 fn asks(protocol: Protocol, line: &[u8]) -> Option<Asks> {
     match protocol {
         Protocol::Smtp if line.starts_with(b"354") => Some(Asks::Text),
         Protocol::Smtp if line.starts_with(b"334") => Some(Asks::Challenge),
         Protocol::Pop3 if line.starts_with(b"+ ") || line == b"+" => Some(Asks::Challenge),
+        Protocol::Imap if line.starts_with(b"+") => Some(Asks::Challenge),
         _ => None,
     }
 }

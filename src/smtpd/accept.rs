@@ -130,6 +130,8 @@ impl Smtpd<'_> {
     fn deliver(&mut self, letter: &Letter, to: &[Recipient], octets: u64) -> Outcome {
         deliver::local(letter, to, self.site.deliver_wait).map_err(failed)?;
         self.letters += 1;
+        // As Postfix has it: what counts is errors since a letter was taken.
+        self.errors = 0;
         let (id, letter_id) = (&self.id, letter.hop.as_ref().map_or("", |hop| hop.id));
         let from = letter.reverse_path.map_or(String::new(), ToString::to_string);
         let from = printable(from.as_bytes());

@@ -92,7 +92,8 @@ pub(super) struct Smtpd<'a> {
     /// Letters delivered, and transactions begun.
     pub letters: usize,
     pub transactions: usize,
-    errors: usize,
+    /// Errors since the last letter that was taken.
+    pub errors: usize,
 }
 
 /// Serves a session to its end.

@@ -28,6 +28,7 @@ pub use watch::Watch;
 pub use wire::Wire;
 
 use crate::conf::Location;
+use crate::limits;
 use std::io::{self, ErrorKind};
 use std::time::Instant;
 
@@ -92,6 +93,18 @@ pub fn used(location: &Location) -> Result<u64, Error> {
     }
 }
 
+/// Room for a message of so many octets, and one more. Careful: the size of a file is whatever its
+/// owner says, and memory that cannot be had would end the process.
+fn room_for(octets: u64) -> Result<Vec<u8>, Error> {
+    if octets > limits::MESSAGE_IN_MEMORY {
+        return Err(Error::Unavailable(ErrorKind::FileTooLarge.into()));
+    }
+    let mut room = Vec::new();
+    let reserved = room.try_reserve_exact(octets as usize + 1);
+    reserved.map_err(|_| Error::Unavailable(ErrorKind::OutOfMemory.into()))?;
+    Ok(room)
+}
+
 impl Error {
     /// Whether it is about a message that another program took away.
     pub fn is_gone(&self) -> bool {
@@ -102,6 +115,11 @@ impl Error {
     pub fn is_removed_mailbox(&self) -> bool {
         let removed = ErrorKind::StaleNetworkFileHandle;
         matches!(self, Error::Unavailable(error) if error.kind() == removed)
+    }
+
+    /// Whether it is about a message that is too large to be held in memory.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Error::Unavailable(error) if error.kind() == ErrorKind::FileTooLarge)
     }
 
     fn gone() -> Error {

@@ -138,8 +138,8 @@ impl Selected {
         self.keywords().len() >= super::flags::KEYWORDS
     }
 
-    /// The bit of a keyword, in any case. `make` gives it one if need be; `None` where it has
-    /// none and there is no room.
+    /// The bit of a keyword, in any case. `make` gives it one if need be, of which the next refresh
+    /// tells nothing: the caller knows. `None` where it has none and there is no room.
     pub fn keyword(&mut self, name: &str, make: bool) -> Result<Option<u32>, Error> {
         match self {
             Selected::Maildir(session) => session.keyword(name, make),
@@ -156,11 +156,21 @@ impl Selected {
         }
     }
 
-    /// Gives descriptors and buffers back while the session is idle; they come back by themselves.
-    pub fn rest(&mut self) {
+    /// Gives messages, descriptors and buffers back while the session is idle. Tells whether it
+    /// should look again soon, as it cannot be sure of what it saw. Before anything else a `refresh`
+    /// is needed.
+    pub fn rest(&mut self) -> bool {
         match self {
             Selected::Maildir(session) => session.rest(),
-            Selected::Mbox(_) => {}
+            Selected::Mbox(_) => false,
+        }
+    }
+
+    /// Whether a session that rests would find nothing new.
+    pub fn is_quiet(&mut self) -> bool {
+        match self {
+            Selected::Maildir(session) => session.is_quiet(),
+            Selected::Mbox(_) => false,
         }
     }
 
@@ -188,7 +198,7 @@ impl Selected {
         }
     }
 
-    /// The message at an index as it lies on disk.
+    /// The message at an index as it lies on disk; `Error::is_too_large` for a giant.
     pub fn raw(&mut self, index: usize) -> Result<Vec<u8>, Error> {
         match self {
             Selected::Maildir(session) => session.raw(index),

@@ -1,36 +1,43 @@
 //! Being told when a selected mailbox changes, for IDLE (RFC 2177).
 //!
-//! The process has one inotify instance and one hidden thread that reads it and rings the bells of
-//! those who watch; a directory is watched once, however many they are. Where the kernel refuses,
-//! or others may change the file system unseen, whoever watches has to look once a second, which
-//! the log says once. Nothing depends on a bell but time: what changed is found by `refresh`.
+//! The process has one inotify instance and one hidden thread that reads it; a directory is watched
+//! once, however many sessions sit on it. They sleep in groups, each group on one bell, so that a
+//! group costs one descriptor. A bell is rung once and never silenced: who wakes up takes one that
+//! has not rung, and then looks, so that nothing falls between. Where the kernel refuses, or others
+//! may change the file system unseen, whoever watches has to look once a second, which the log says
+//! once. Nothing depends on a bell but time: what changed is found by `refresh`.
 //!
 //! `start` is called by the main thread before the first session.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::Selected;
 use crate::sys::inotify::{self, Bell, Event, Watched, Watcher};
-use crate::sys::thread;
+use crate::sys::{process, thread};
 
 /// How often to look where nobody tells.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// As many sessions on one mailbox are told at once.
-const FEW: usize = 8;
-/// Then the next, twice as many, after so long.
+/// As many sessions sleep on one bell.
+const GROUP: usize = 16;
+/// One group of a crowd is told at once; then the next, twice as many, after so long.
 const BREATH: Duration = Duration::from_millis(30);
+
+/// When those who were told are done.
+const CALM: Duration = Duration::from_secs(2);
 
 /// Who is to be told of what. The lock is never held while something may wait.
 struct Post {
     watcher: Watcher,
-    bells: Mutex<HashMap<Watched, Vec<Arc<Bell>>>>,
+    groups: Mutex<Groups>,
 }
+
+type Groups = HashMap<Watched, Vec<Arc<Group>>>;
 
 static POST: OnceLock<Arc<Post>> = OnceLock::new();
 
@@ -39,7 +46,7 @@ pub fn start() -> io::Result<()> {
     if POST.get().is_some() {
         return Ok(());
     }
-    let post = Arc::new(Post { watcher: Watcher::new()?, bells: Mutex::default() });
+    let post = Arc::new(Post { watcher: Watcher::new()?, groups: Mutex::default() });
     let reader = post.clone();
     if POST.set(post).is_ok() {
         thread::spawn("watch", move || reader.read())?;
@@ -50,6 +57,10 @@ pub fn start() -> io::Result<()> {
 impl Post {
     fn read(&self) {
         loop {
+            if self.watcher.is_calm(CALM) {
+                // Those who were told worked all at once.
+                process::give_back_heap();
+            }
             match self.watcher.wait() {
                 Ok(events) => self.tell(&events),
                 Err(error) => {
@@ -63,128 +74,213 @@ impl Post {
         }
     }
 
+    /// A crowd is told few at first, then more at a time: who looks first leaves a listing for the
+    /// rest. A burst is told once.
     fn tell(&self, events: &[Event]) {
-        let mut last = None;
-        for event in events {
-            // A burst is told once.
-            if last.replace(event) != Some(event) {
-                ring(&self.bells_for(event));
+        let mut crowds = self.crowds(events);
+        let mut few = 1;
+        loop {
+            for crowd in &mut crowds {
+                let now = few.min(crowd.len());
+                crowd.drain(..now).for_each(|group| group.ring());
+            }
+            crowds.retain(|crowd| !crowd.is_empty());
+            if crowds.is_empty() {
+                return;
+            }
+            crate::sys::lock::pause(BREATH);
+            few *= 2;
+        }
+    }
+
+    /// The groups that these events concern, by directory, each once.
+    fn crowds(&self, events: &[Event]) -> Vec<Vec<Arc<Group>>> {
+        let groups = self.groups();
+        let mut seen = HashSet::new();
+        let once = |crowd: &Vec<Arc<Group>>| {
+            let fresh = crowd.iter().filter(|group| seen.insert(Arc::as_ptr(group)));
+            fresh.cloned().collect::<Vec<_>>()
+        };
+        match events.contains(&Event::Overflow) {
+            true => groups.values().map(once).collect(),
+            false => {
+                let directory = |event: &Event| match event {
+                    Event::In(watched) => groups.get(watched),
+                    Event::Overflow => None,
+                };
+                events.iter().filter_map(directory).map(once).collect()
             }
         }
     }
 
-    fn bells_for(&self, event: &Event) -> Vec<Arc<Bell>> {
-        let bells = self.bells();
-        match event {
-            Event::In(watched) => bells.get(watched).cloned().unwrap_or_default(),
-            Event::Overflow => bells.values().flatten().cloned().collect(),
+    fn groups(&self) -> MutexGuard<'_, Groups> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Becomes one of those who are told when something changes in these directories.
+    fn join(&self, directories: &[PathBuf]) -> io::Result<Told> {
+        let mut told = self.enter(self.add(directories)?)?;
+        loop {
+            // Careful: the last one to leave may have ended this watch just before we were noted.
+            // What we were noted for ends only once we are noted for the other.
+            let again = self.add(directories)?;
+            if again == told.group.watched {
+                return Ok(told);
+            }
+            told = self.enter(again)?;
         }
     }
 
-    fn bells(&self) -> MutexGuard<'_, HashMap<Watched, Vec<Arc<Bell>>>> {
-        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Rings a bell whenever something changes in a directory.
-    fn add(&self, directory: &Path, bell: &Arc<Bell>) -> io::Result<Watched> {
-        let mut watched = self.watcher.add(directory)?;
-        loop {
-            self.bells().entry(watched).or_default().push(bell.clone());
-            // Careful: the last one to leave may have ended this watch just before we were noted.
+    /// Asks the kernel to tell of directories.
+    fn add(&self, directories: &[PathBuf]) -> io::Result<Vec<Watched>> {
+        let mut watched = Vec::new();
+        for directory in directories {
             match self.watcher.add(directory) {
-                Ok(again) if again == watched => return Ok(watched),
-                Ok(again) => {
-                    self.remove(watched, bell);
-                    watched = again;
-                }
+                Ok(one) => watched.push(one),
                 Err(error) => {
-                    self.remove(watched, bell);
+                    self.end_unwanted(&self.groups(), &watched);
                     return Err(error);
                 }
             }
         }
+        Ok(watched)
     }
 
-    fn remove(&self, watched: Watched, bell: &Arc<Bell>) {
-        let mut bells = self.bells();
-        if let Some(others) = bells.get_mut(&watched) {
-            if let Some(at) = others.iter().position(|other| Arc::ptr_eq(other, bell)) {
-                others.swap_remove(at);
+    /// Joins a group that has room, or makes one.
+    fn enter(&self, watched: Vec<Watched>) -> io::Result<Told> {
+        let mut groups = self.groups();
+        let mut there = watched.first().and_then(|first| groups.get(first)).into_iter().flatten();
+        let has_room =
+            |group: &&Arc<Group>| group.watched == watched && group.state().sleepers < GROUP;
+        let group = match there.find(has_room) {
+            Some(group) => group.clone(),
+            None => {
+                let bell = Bell::new().inspect_err(|_| self.end_unwanted(&groups, &watched))?;
+                let state = Mutex::new(Sleeping { bell: Arc::new(bell), sleepers: 0 });
+                let group = Arc::new(Group { watched, state });
+                for one in &group.watched {
+                    groups.entry(*one).or_default().push(group.clone());
+                }
+                group
             }
-            if others.is_empty() {
-                bells.remove(&watched);
-                self.watcher.remove(watched);
+        };
+        group.state().sleepers += 1;
+        drop(groups);
+        let bell = group.silent_bell().ok();
+        Ok(Told { group, bell })
+    }
+
+    fn leave(&self, group: &Arc<Group>) {
+        let mut groups = self.groups();
+        let mut state = group.state();
+        state.sleepers -= 1;
+        if state.sleepers > 0 {
+            return;
+        }
+        for one in &group.watched {
+            if let Some(others) = groups.get_mut(one) {
+                others.retain(|other| !Arc::ptr_eq(other, group));
+                if others.is_empty() {
+                    groups.remove(one);
+                }
             }
+        }
+        self.end_unwanted(&groups, &group.watched);
+    }
+
+    fn end_unwanted(&self, groups: &Groups, watched: &[Watched]) {
+        let unwanted = watched.iter().filter(|one| !groups.contains_key(one));
+        unwanted.for_each(|one| self.watcher.remove(*one));
+    }
+}
+
+/// Sessions that watch the same directories.
+#[derive(Debug)]
+struct Group {
+    watched: Vec<Watched>,
+    state: Mutex<Sleeping>,
+}
+
+#[derive(Debug)]
+struct Sleeping {
+    bell: Arc<Bell>,
+    sleepers: usize,
+}
+
+impl Group {
+    fn ring(&self) {
+        self.state().bell.ring();
+    }
+
+    /// The bell to sleep on next; what it will be rung for is yet to happen.
+    fn silent_bell(&self) -> io::Result<Arc<Bell>> {
+        let mut state = self.state();
+        if state.bell.has_rung() {
+            state.bell = Arc::new(Bell::new()?);
+        }
+        Ok(state.bell.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, Sleeping> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in a group, and the bell that this session sleeps on.
+#[derive(Debug)]
+struct Told {
+    group: Arc<Group>,
+    bell: Option<Arc<Bell>>,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(post) = POST.get() {
+            post.leave(&self.group);
         }
     }
 }
 
-/// A crowd is told few at first, then more at a time: who looks first leaves a listing for the rest.
-fn ring(bells: &[Arc<Bell>]) {
-    let (mut rest, mut few) = (bells, FEW);
-    while rest.len() > few {
-        let (now, later) = rest.split_at(few);
-        now.iter().for_each(|bell| bell.ring());
-        crate::sys::lock::pause(BREATH);
-        (rest, few) = (later, few * 2);
-    }
-    rest.iter().for_each(|bell| bell.ring());
-}
-
-/// A mailbox, watched until this is dropped. Its descriptor can be read from once something may
-/// have changed.
+/// A mailbox, watched until this is dropped.
 #[derive(Debug)]
-pub struct Watch {
-    bell: Arc<Bell>,
-    watched: Vec<Watched>,
-    is_told: bool,
-}
+pub struct Watch(Option<Told>);
 
 impl Watch {
     /// Watches a mailbox, as the account that this thread is.
-    pub fn of(selected: &Selected) -> io::Result<Watch> {
-        let mut watch = Watch { bell: Arc::new(Bell::new()?), watched: Vec::new(), is_told: true };
-        for directory in selected.directories() {
-            if let Err(why) = watch.add(&directory) {
-                watch.is_told = false;
+    pub fn of(selected: &Selected) -> Watch {
+        match Watch::join(&selected.directories()) {
+            Ok(told) => Watch(Some(told)),
+            Err(why) => {
                 static SAID: Once = Once::new();
                 SAID.call_once(|| log::warn!("watch error={why:?} look_every=1s"));
+                Watch(None)
             }
         }
-        Ok(watch)
     }
 
-    fn add(&mut self, directory: &Path) -> Result<(), String> {
+    fn join(directories: &[PathBuf]) -> Result<Told, String> {
         let post = POST.get().ok_or("not started")?;
-        if inotify::is_remote(directory) {
+        if directories.is_empty() || directories.iter().any(|one| inotify::is_remote(one)) {
             return Err("the file system is remote".into());
         }
-        let watched = post.add(directory, &self.bell).map_err(|error| error.to_string())?;
-        self.watched.push(watched);
-        Ok(())
+        post.join(directories).map_err(|error| error.to_string())
     }
 
     /// After how long to look although nothing was told; `None` where the kernel tells.
     pub fn patience(&self) -> Option<Duration> {
-        (!self.is_told).then_some(PERIOD)
+        self.fd().is_none().then_some(PERIOD)
     }
 
-    /// To be said before a look: what changes from now on is told again. Tells whether something
-    /// may have changed.
-    pub fn silence(&self) -> bool {
-        self.bell.silence() || !self.is_told
-    }
-
-    /// Readable once something may have changed.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if let Some(post) = POST.get() {
-            self.watched.iter().for_each(|watched| post.remove(*watched, &self.bell));
+    /// To be said before a look: what changes from now on is told again.
+    pub fn silence(&mut self) {
+        if let Some(told) = &mut self.0 {
+            // Without a descriptor to be had it looks once a second until there is one.
+            told.bell = told.group.silent_bell().ok();
         }
+    }
+
+    /// Readable once something may have changed; `None` where nobody tells.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_ref()?.bell.as_ref().map(|bell| bell.as_fd())
     }
 }

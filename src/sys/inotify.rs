@@ -8,33 +8,43 @@ use nix::sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, SMB_SUPER_MAGI
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-/// Something that can be rung by one thread and heard by another.
+use super::poll;
+
+/// Something that one thread rings and any number hear. It is rung for good.
 #[derive(Debug)]
-pub struct Bell(EventFd);
+pub struct Bell {
+    event: EventFd,
+    has_rung: AtomicBool,
+}
 
 impl Bell {
     /// A silent one.
     pub fn new() -> io::Result<Bell> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        Ok(Bell(EventFd::from_value_and_flags(0, flags)?))
+        let event = EventFd::from_value_and_flags(0, flags)?;
+        Ok(Bell { event, has_rung: AtomicBool::new(false) })
     }
 
-    /// Its descriptor can be read from until it is silenced.
+    /// Its descriptor can be read from ever after.
     pub fn ring(&self) {
-        // It fails when it was rung 2^64 times, and rings already.
-        let _ = self.0.write(1);
+        // Careful: whoever is woken finds it rung.
+        if !self.has_rung.swap(true, Ordering::SeqCst) {
+            let _ = self.event.write(1);
+        }
     }
 
-    /// Is silent until it is rung again; tells whether it rang.
-    pub fn silence(&self) -> bool {
-        self.0.read().is_ok()
+    /// Whether it was rung.
+    pub fn has_rung(&self) -> bool {
+        self.has_rung.load(Ordering::SeqCst)
     }
 }
 
 impl AsFd for Bell {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.event.as_fd()
     }
 }
 
@@ -75,6 +85,11 @@ impl Watcher {
     /// Watches no longer. It does not matter if the kernel had stopped by itself.
     pub fn remove(&self, watched: Watched) {
         let _ = self.0.rm_watch(watched.0);
+    }
+
+    /// Whether nothing happens for so long.
+    pub fn is_calm(&self, time: Duration) -> bool {
+        poll::readable([self.0.as_fd()], Some(time)).is_ok_and(|[is_ready]| !is_ready)
     }
 
     /// Waits for something to happen.

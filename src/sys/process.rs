@@ -79,8 +79,9 @@ pub fn sessions() -> (usize, &'static str) {
     };
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_or(soft, |()| hard);
-        // A session has its socket and, at work, a few files.
-        at_most(raised.saturating_sub(64) / 2, "RLIMIT_NOFILE");
+        // A session has its socket and, at work, a few files; one that waits in IDLE shares those
+        // it needs.
+        at_most(raised.saturating_sub(64) / 5 * 3, "RLIMIT_NOFILE");
     }
     if let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NPROC)
         && !is_root()
@@ -116,6 +117,16 @@ pub fn share_heap() {
         mallopt(M_TRIM_THRESHOLD, 256 * 1024);
         mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     }
+}
+
+/// Gives memory that nobody uses back to the kernel. What many threads needed at the same time the C
+/// library keeps, wherever something small lies above it.
+pub fn give_back_heap() {
+    unsafe extern "C" {
+        fn malloc_trim(pad: usize) -> i32;
+    }
+    // SAFETY: takes the allocator's own locks, and touches what is free.
+    unsafe { malloc_trim(0) };
 }
 
 /// The parent's end of a detached daemon.

@@ -31,7 +31,6 @@ impl Session {
             None => keywords.add(&root.root, name)?,
         };
         drop(lock);
-        self.has_new_keywords |= keywords.names != self.keywords.names;
         self.keywords = keywords;
         Ok(bit)
     }

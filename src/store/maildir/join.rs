@@ -7,6 +7,7 @@ use super::super::Error;
 use super::super::flags::Marks;
 use super::super::selected::{CHANGED, GONE, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
+use super::crowd::Turn;
 use super::directories::Look;
 use super::files;
 use super::keywords::Keywords;
@@ -16,6 +17,7 @@ use super::session::{BARE, Held, IN_NEW, ODD, Session};
 use super::uidlist;
 use crate::sys::dir::Kind;
 use std::io;
+use std::time::Instant;
 
 /// So many messages take longer to list twice than to wait until once is enough.
 const LARGE: usize = 50_000;
@@ -27,7 +29,7 @@ impl Session {
             self.hold()?.maildir.clean_tmp()?;
             self.take_from_new()?;
         }
-        self.await_tick()?;
+        self.await_tick(false)?;
         let known = std::mem::take(&mut self.messages);
         let former = std::mem::take(&mut self.uid_validity);
         let mut scan = self.scan(true, Some(&known).filter(|_| former > 0))?;
@@ -41,20 +43,35 @@ impl Session {
     /// Learns what changed on disk, if anything did.
     pub(super) fn update(&mut self) -> Result<(), Error> {
         if self.is_current()? {
-            return Ok(());
+            return Ok(self.wake()?);
         }
         if !self.is_read_only {
             self.take_from_new()?;
         }
-        if self.take_from_others()? {
-            return Ok(());
+        // Of a crowd one looks, and leaves a listing for the others.
+        let until = Turn::deadline();
+        let mut turn = None;
+        loop {
+            if self.take_from_others()? {
+                return Ok(());
+            }
+            if turn.is_some() || Instant::now() >= until {
+                break;
+            }
+            turn = Turn::take(self.id, until);
         }
-        self.await_tick()?;
-        self.look(true)
+        let is_awaited = || turn.as_ref().is_some_and(Turn::is_awaited);
+        self.wake()?;
+        self.await_tick(is_awaited())?;
+        self.look(true)?;
+        if is_awaited() {
+            self.leave_listing();
+        }
+        Ok(())
     }
 
-    fn await_tick(&mut self) -> Result<(), Error> {
-        match self.messages.len() > LARGE {
+    fn await_tick(&mut self, is_awaited: bool) -> Result<(), Error> {
+        match is_awaited || self.messages.len() > LARGE {
             true => Ok(Look::await_tick(&self.hold()?.places)?),
             false => Ok(()),
         }
@@ -120,7 +137,7 @@ impl Session {
         });
         let fresh = std::mem::replace(&mut self.messages, known);
         taken?;
-        self.merge(fresh);
+        self.merge(fresh.into_iter());
         Ok(())
     }
 
@@ -175,8 +192,8 @@ impl Session {
     }
 
     /// Puts what was found now beside what the caller knows.
-    pub(super) fn merge(&mut self, fresh: Vec<Summary>) {
-        let mut fresh = fresh.into_iter().peekable();
+    pub(super) fn merge(&mut self, fresh: impl Iterator<Item = Summary>) {
+        let mut fresh = fresh.peekable();
         for old in &mut self.messages {
             // One that comes back after the caller was told that it went would shift all others.
             while fresh.next_if(|message| message.uid < old.uid).is_some() {

@@ -6,7 +6,8 @@
 //! UIDVALIDITY does. Derived: whoever deletes it makes the next session read directories.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::checksum::checksum;
@@ -56,7 +57,7 @@ pub struct Listing {
 impl Listing {
     /// Reads what was left; `None` where that is nothing, or not whole.
     pub fn read(root: &Dir) -> Option<Listing> {
-        Listing::read_file(&mut Listing::open(root)?)
+        Listing::read_file(&Listing::open(root)?)
     }
 
     /// The file that was left. Nobody writes into it again: the next listing is another file.
@@ -64,13 +65,18 @@ impl Listing {
         root.open_file(NAME).ok()
     }
 
+    /// What such a file is true of.
+    pub fn truth_of(file: &File) -> Option<Truth> {
+        let mut octets = [0; HEAD];
+        file.read_exact_at(&mut octets, 0).ok()?;
+        Some(head(&octets)?.0)
+    }
+
     /// Reads such a file.
-    pub fn read_file(file: &mut File) -> Option<Listing> {
-        let mut octets = Vec::new();
+    pub fn read_file(file: &File) -> Option<Listing> {
         let size = Stat::of_file(file).ok()?.size.min(LONGEST);
-        octets.reserve_exact(size as usize + 1);
-        file.rewind().ok()?;
-        file.take(LONGEST).read_to_end(&mut octets).ok()?;
+        let mut octets = vec![0; size as usize];
+        file.read_exact_at(&mut octets, 0).ok()?;
         let (truth, numbers) = head(octets.get(..HEAD)?)?;
         let [validity, next, count, _, _, _, _, sum] = numbers;
         let body = &octets[HEAD..];

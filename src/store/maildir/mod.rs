@@ -3,12 +3,13 @@
 //! Read in this order: `name` (what a file's name tells), `delivery` (a letter comes in),
 //! `directories` (and who is in them), `files` (their listing), `uidlist` and `dotlock` (the numbers
 //! that stay), `scan` (both joined), `view` (the box opened once). For sessions that stay: `session`,
-//! `join`, `change`, `copy`, `append`, `intake`; `folders` for the others. The formats:
-//! buzon-maildir(5), dovecot-uidlist(5).
+//! `join`, `crowd`, `rest`, `change`, `copy`, `append`, `intake`; `folders` for the others. The
+//! formats: buzon-maildir(5), dovecot-uidlist(5).
 
 mod append;
 mod change;
 mod copy;
+mod crowd;
 mod delivery;
 mod directories;
 mod dotlock;

@@ -4,12 +4,13 @@
 //! as they were, however the mailbox changes meanwhile; and all that rest on one share it in the
 //! page cache. Where the listing is not just what the session knows, the messages stay in memory.
 
-use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use super::super::Error;
 use super::super::selected::{CHANGED, GONE, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
+use super::crowd::Left;
 use super::listing::{Listing, Truth};
 use super::session::{BARE, IN_NEW, ODD, Session, gone_mailbox};
 use super::uidlist;
@@ -17,7 +18,7 @@ use super::uidlist;
 /// What is kept of the messages.
 #[derive(Debug)]
 pub struct Resting {
-    listing: File,
+    listing: Arc<Left>,
     /// The UIDs of those that are recent, which is nothing for a listing.
     recent: Vec<u32>,
 }
@@ -38,17 +39,19 @@ impl Session {
     }
 
     /// The listing on disk, if it says at least what this session knows.
-    fn same_listing(&mut self) -> Option<File> {
+    fn same_listing(&mut self) -> Option<Arc<Left>> {
         let truth = Truth::of(self.stamp?, &self.list?);
-        let mut file = Listing::open(&self.hold().ok()?.maildir.root)?;
-        let listing = Listing::read_file(&mut file)?;
-        let is_same = listing.truth == truth
-            && listing.uid_validity == self.uid_validity
+        let left = Left::open(&self.hold().ok()?.maildir.root)?;
+        if !left.is_true(&truth) {
+            return None;
+        }
+        let listing = left.read()?;
+        let is_same = listing.uid_validity == self.uid_validity
             && listing.uid_next == self.uid_next
             && listing.odd == self.odd
             && listing.messages.len() == self.messages.len()
             && self.messages.iter().zip(&listing.messages).all(|(ours, kept)| says(kept, ours));
-        is_same.then_some(file)
+        is_same.then_some(left)
     }
 
     /// Takes what another session found, if its listing is true by now: of a crowd that waits on
@@ -61,24 +64,30 @@ impl Session {
         let (validity, is_read_only) = (self.uid_validity, self.is_read_only);
         let held = self.hold()?;
         let Some((file, list)) = uidlist::open(&held.maildir.root)? else { return Ok(false) };
-        let Some(listing) = Listing::read(&held.maildir.root) else { return Ok(false) };
+        let Some(left) = Left::open(&held.maildir.root) else { return Ok(false) };
         let stamp = held.places.stamp()?;
-        let is_true = listing.truth == Truth::of(stamp, &list) && listing.uid_validity == validity;
-        if !is_true || (!is_read_only && listing.messages.iter().any(|one| one.is(IN_NEW))) {
+        if !left.is_true(&Truth::of(stamp, &list)) {
+            return Ok(false);
+        }
+        let Some(listing) = left.read() else { return Ok(false) };
+        let has_new = || listing.messages.iter().any(|one| one.is(IN_NEW));
+        if listing.uid_validity != validity || (!is_read_only && has_new()) {
             return Ok(false);
         }
         held.names = Some(Window::new(file));
+        self.wake()?;
         (self.stamp, self.list) = (Some(stamp), Some(list));
-        (self.uid_next, self.odd) = (listing.uid_next, listing.odd);
-        self.merge(listing.messages);
+        (self.uid_next, self.odd) = (listing.uid_next, listing.odd.clone());
+        self.merge(listing.messages.iter().copied());
         Ok(true)
     }
 
     /// Takes the messages back.
     pub(super) fn wake(&mut self) -> io::Result<()> {
-        let Some(Resting { listing, recent }) = &mut self.resting else { return Ok(()) };
-        let Listing { mut messages, odd, .. } =
-            Listing::read_file(listing).ok_or_else(gone_mailbox)?;
+        let Some(Resting { listing, recent }) = &self.resting else { return Ok(()) };
+        let listing = listing.read().ok_or_else(gone_mailbox)?;
+        let Listing { messages, odd, .. } = &*listing;
+        let (mut messages, odd) = (messages.clone(), odd.clone());
         for message in &mut messages {
             message.put(RECENT, recent.binary_search(&message.uid).is_ok());
         }

@@ -13,13 +13,14 @@ use super::super::cache::Cache;
 use super::super::folders::Status;
 use super::super::selected::{CHANGED, Changes, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
-use super::super::{Error, Wire, wire};
+use super::super::{Error, Wire, room_for, wire};
 use super::directories::{Maildir, Places};
 use super::files::LOOKS;
 use super::keywords::Keywords;
 use super::listing::{self, Listing, Truth};
 use super::rest::Resting;
 use super::{name, uidlist};
+use crate::limits;
 use crate::sys::dir::{Dir, Stat};
 
 /// States of a message in a Maildir: it lies in `new`.
@@ -35,7 +36,7 @@ pub struct Session {
     /// The Maildir of the user, where the other folders are.
     pub(super) top: PathBuf,
     pub(super) path: PathBuf,
-    id: (u64, u64),
+    pub(super) id: (u64, u64),
     pub(super) held: Option<Held>,
     pub(super) is_read_only: bool,
     pub(super) messages: Vec<Summary>,
@@ -159,7 +160,6 @@ impl Session {
 
     /// Tells what is new.
     pub fn refresh(&mut self, may_expunge: bool) -> Result<Changes, Error> {
-        self.wake()?;
         self.update()?;
         let mut changes = Changes {
             keywords: std::mem::take(&mut self.has_new_keywords),
@@ -225,15 +225,28 @@ impl Session {
         Ok(self.held.insert(held))
     }
 
-    /// Gives up what can be had again. Before anything else a `refresh` is needed.
-    pub fn rest(&mut self) {
+    /// Gives up what can be had again. Before anything else a `refresh` is needed, which is worth
+    /// while soon if this tells so.
+    pub fn rest(&mut self) -> bool {
         self.leave_listing();
         self.close_cache();
         self.put_away();
         self.held = None;
+        self.stamp.is_none()
     }
 
-    fn leave_listing(&mut self) {
+    /// Whether a `refresh` has nothing to tell, for a session at rest.
+    pub fn is_quiet(&mut self) -> bool {
+        let is_quiet = self.resting.is_some()
+            && self.is_current().is_ok_and(|is_current| is_current)
+            && !self.has_new_keywords;
+        if is_quiet {
+            self.held = None;
+        }
+        is_quiet
+    }
+
+    pub(super) fn leave_listing(&mut self) {
         let (Some(stamp), Some(list)) = (self.stamp, self.list) else { return };
         if !self.has_learned || self.is_partial || self.resting.is_some() {
             return;
@@ -367,9 +380,9 @@ impl Session {
 
     /// A message as it lies on disk.
     pub fn raw(&mut self, index: usize) -> Result<Vec<u8>, Error> {
-        let mut file = self.at(index, |dir, name| dir.open_file(name))?;
-        let mut octets = Vec::with_capacity(Stat::of_file(&file)?.size as usize + 1);
-        file.read_to_end(&mut octets)?;
+        let file = self.at(index, |dir, name| dir.open_file(name))?;
+        let mut octets = room_for(Stat::of_file(&file)?.size)?;
+        file.take(limits::MESSAGE_IN_MEMORY).read_to_end(&mut octets)?;
         Ok(octets)
     }
 }

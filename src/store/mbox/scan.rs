@@ -74,7 +74,8 @@ pub fn scan_named(file: &File, names: &mut Vec<String>) -> io::Result<Vec<Entry>
             continue;
         }
         let Some((.., walk)) = &mut current else {
-            return Err(io::Error::other("is no mbox: it does not begin with a From line"));
+            let what = "is no mbox: it does not begin with a From line";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         };
         let in_header = walk.facts.body_at.is_none();
         walk.feed(line, &mut |_| Ok(()))?;

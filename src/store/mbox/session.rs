@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::super::flags::{Change, Flags, Marks};
 use super::super::folders::Status;
 use super::super::selected::{CHANGED, Changes, GONE, RECENT, Summary};
-use super::super::{Error, Wire};
+use super::super::{Error, Wire, room_for};
 use super::field;
 use super::folders::{Place, Tree};
 use super::lock::Locked;
@@ -148,7 +148,11 @@ impl Session {
         let known = self.names.iter().position(|other| other.eq_ignore_ascii_case(name));
         match known {
             Some(at) => Some(at as u32),
-            None if make && !self.is_read_only => field::bit(&mut self.names, name.as_bytes()),
+            None if make && !self.is_read_only => {
+                let bit = field::bit(&mut self.names, name.as_bytes());
+                self.told_names += usize::from(bit.is_some());
+                bit
+            }
             None => None,
         }
     }
@@ -324,7 +328,7 @@ impl Session {
             return Err(Error::gone());
         }
         let entry = self.entries[index];
-        let mut octets = Vec::with_capacity(entry.length as usize);
+        let mut octets = room_for(entry.length)?;
         message::read(&work.locked.file, entry.at, entry.end(), &mut |text| {
             octets.extend_from_slice(text);
             Ok(())
