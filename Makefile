@@ -27,7 +27,7 @@ PLACED = sed 's,/usr/local/,$(PREFIX)/,g'
 all: tools
 	$(CARGO) build --release $(FEATURES)
 
-# A furnished site on loopback ports, in the foreground, with the transcript on the screen.
+# Two furnished sites on loopback ports, in the foreground, with the transcript on the screen.
 run: all
 	scripts/class run target/site
 

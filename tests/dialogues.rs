@@ -7,11 +7,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "dialogues/hosts.rs"]
+mod hosts;
 #[path = "dialogues/site.rs"]
 mod site;
 
 use buzon::parley::play::Player;
-use buzon::parley::script::{self, Act, Script};
+use buzon::parley::script::{self, Act, Script, Service, Step};
+use hosts::Hosts;
 use site::{Keys, MBOX, Site};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +34,9 @@ fn main() -> ExitCode {
     let mut files = Vec::new();
     find(Path::new("tests/dialogues"), &mut files);
     files.retain(|path| wanted(path));
+    // There is nothing yet that sends what they queue.
+    let runs = site::program("runq").exists();
+    files.retain(|path| runs || !path.starts_with("tests/dialogues/queue"));
     files.sort();
     let files: Vec<(PathBuf, &str)> = files.iter().flat_map(|path| plays(path)).collect();
     let keys = Keys::make();
@@ -95,52 +101,143 @@ fn dialogue(path: &Path, mailbox: &str, keys: &Keys) -> Result<(), String> {
 }
 
 fn play(script: &Script, sites: &mut Vec<Site>, keys: &Keys) -> Result<(), String> {
-    let mut player = Player::new(script);
-    let mut now = 0;
+    let mut stage = Stage {
+        script,
+        sites,
+        now: 0,
+        keys,
+        hosts: Hosts::new(keys),
+        records: vec!["example.test MX 10 mail.example.test".into()],
+        player: Player::new(script),
+    };
+    stage.name("mail.example.test", stage.sites[0].port());
     for (at, step) in script.steps.iter().enumerate() {
-        let site = &mut sites[now];
-        let done = match &step.act {
-            Act::Comment => Ok(()),
-            Act::Site(name) => {
-                now = sites.iter().position(|site| site.name == *name).unwrap_or_else(|| {
-                    sites.push(Site::new(name, name, keys));
-                    sites.len() - 1
-                });
-                Ok(())
-            }
-            Act::Set(key, value) => site.set(key, value),
-            Act::User(name, password) => site.user(name, password),
-            Act::Alias(line) => site.alias(line),
-            Act::File(name, line) => site.file(name, line),
-            Act::Mail { user, folder, file } => {
-                let letter = script.path.parent().unwrap_or(Path::new(".")).join(file);
-                site.mail(user, folder.as_deref(), &letter)
-            }
-            Act::Server(name, service, n) => {
-                let site = match name {
-                    Some(name) => sites.iter_mut().find(|site| site.name == *name),
-                    None => sites.get_mut(now),
-                };
-                match site.ok_or("there is no such site".into()).and_then(|s| s.address(*service)) {
-                    Ok(address) => player.connect(*n, *service, &address),
-                    Err(fault) => Err(fault),
-                }
-            }
-            Act::Run(words) => site.run(words),
-            Act::Kill => site.kill(),
-            Act::Restart => site.restart(),
-            Act::Reload => site.reload(),
-            Act::Zone(_) | Act::Later(_) | Act::Host(_) | Act::Hear(_) => Err(LATER.into()),
-            Act::Reply(_) | Act::Cut | Act::Slow(_) => Err(LATER.into()),
-            _ => {
-                player.step(at)?;
-                Ok(())
-            }
-        };
-        done.map_err(|fault: String| player.failure(at, &fault))?;
+        stage.step(at, &step.act)?;
     }
-    sites.iter_mut().try_for_each(Site::end)
+    stage.hosts.finish()?;
+    stage.sites.iter_mut().try_for_each(Site::end)
 }
 
-/// Lines for letters that leave: there is nothing yet that sends them.
-const LATER: &str = "this line comes with the queue";
+/// What a dialogue is played with: its sites, the hosts it plays itself, the names of them all.
+struct Stage<'a> {
+    script: &'a Script,
+    sites: &'a mut Vec<Site>,
+    /// The site that lines are about.
+    now: usize,
+    keys: &'a Keys,
+    hosts: Hosts,
+    records: Vec<String>,
+    player: Player<'a>,
+}
+
+impl Stage<'_> {
+    fn step(&mut self, at: usize, act: &Act) -> Result<(), String> {
+        let done = match act {
+            Act::Comment => Ok(()),
+            Act::Host(name, lines) => self.host(name, lines),
+            Act::Zone(record) => self.zone(record),
+            Act::Server(name, service, n) => self
+                .address(name.as_deref(), *service)
+                .and_then(|address| self.player.connect(*n, *service, &address)),
+            Act::Run(words) => self.run(words),
+            Act::Site(name) => {
+                self.site(name);
+                Ok(())
+            }
+            Act::Set(key, value) => {
+                self.player.computed(value).and_then(|value| self.sites[self.now].set(key, &value))
+            }
+            act => match of_site(&mut self.sites[self.now], self.script, act) {
+                Some(done) => done,
+                None => return self.player.step(at),
+            },
+        };
+        done.map_err(|fault| self.player.failure(at, &fault))
+    }
+
+    /// From here on this site, which is made if it is new.
+    fn site(&mut self, name: &str) {
+        let known = self.sites.iter().position(|site| site.name == name);
+        self.now = known.unwrap_or_else(|| {
+            let site = Site::new(name, name, self.keys);
+            self.name(name, site.port());
+            self.sites.push(site);
+            self.sites.len() - 1
+        });
+    }
+
+    /// The name has an address for all.
+    fn name(&mut self, name: &str, port: u16) {
+        self.records.push(format!("{name} A 127.0.0.1:{port}"));
+        let port = port.to_string().into_bytes();
+        self.player.learn([(format!("port {name}"), port)].into());
+    }
+
+    fn zone(&mut self, record: &str) -> Result<(), String> {
+        let record = self.player.computed(record)?;
+        self.records.push(record);
+        // Daemons that run see it at once.
+        self.sites.iter().for_each(|site| site.zone(&self.records));
+        Ok(())
+    }
+
+    fn host(&mut self, name: &str, lines: &[Step]) -> Result<(), String> {
+        let (port, is_new) = self.hosts.port(name);
+        if is_new {
+            self.name(name, port);
+        }
+        self.hosts.expect(name, &self.script.path, lines, self.player.captures());
+        Ok(())
+    }
+
+    fn address(&mut self, name: Option<&str>, service: Service) -> Result<String, String> {
+        self.sites.iter().for_each(|site| site.zone(&self.records));
+        let Some(name) = name else { return self.sites[self.now].address(service) };
+        match self.sites.iter_mut().find(|site| site.name == name) {
+            Some(site) => site.address(service),
+            None => match self.hosts.find(name) {
+                Some(port) => Ok(format!("127.0.0.1:{port}")),
+                None => Err(format!("there is no site and no host {name}")),
+            },
+        }
+    }
+
+    /// A program, and what the hosts that it meets have to say of it.
+    fn run(&mut self, words: &[String]) -> Result<(), String> {
+        let words = words.iter().map(|word| self.player.computed(word));
+        let words = words.collect::<Result<Vec<_>, _>>()?;
+        self.sites.iter().for_each(|site| site.zone(&self.records));
+        if words[0] == "runq" && self.sites.len() > 1 {
+            self.sites.iter_mut().try_for_each(Site::listen)?;
+        }
+        let ran = self.sites[self.now].run(&words);
+        self.player.learn(self.hosts.finish()?);
+        self.player.said(&ran?);
+        Ok(())
+    }
+}
+
+/// What is done to one site alone; `None` if the line is about something else.
+fn of_site(site: &mut Site, script: &Script, act: &Act) -> Option<Result<(), String>> {
+    Some(match act {
+        Act::User(name, password) => site.user(name, password),
+        Act::Alias(line) => site.alias(line),
+        Act::File(name, line) => site.file(name, line),
+        Act::Mail { user, folder, file } => {
+            let letter = script.path.parent().unwrap_or(Path::new(".")).join(file);
+            site.mail(user, folder.as_deref(), &letter)
+        }
+        Act::Kill => site.kill(),
+        Act::Restart => site.restart(),
+        Act::Reload => site.reload(),
+        Act::Later(time) => {
+            site.later(*time);
+            Ok(())
+        }
+        Act::Wake => {
+            site.wake();
+            Ok(())
+        }
+        _ => return None,
+    })
+}

@@ -49,6 +49,7 @@ class Ours:
         run(
             HERE / "class",
             "start",
+            "-1",
             self.site,
             offset,
             *lines,

@@ -10,6 +10,8 @@ ACTS = {
     "later": "sets the clock",
     "run": "runs programs of ours",
     "host": "plays a remote host",
+    "zone": "has names of its own",
+    "wake": "starts the runner",
     "file": "has files of ours",
 }
 

@@ -38,7 +38,7 @@ class Ours:
         self.tls = self.site / "tls"
 
     def start(self, *words):
-        done = subprocess.run([HERE / "class", "start", self.site, *words], check=False)
+        done = subprocess.run([HERE / "class", "start", "-1", self.site, *words], check=False)
         return done.returncode == 0
 
     def stop(self):

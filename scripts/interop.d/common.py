@@ -107,7 +107,7 @@ class Site:
             if not all(map(free, self.ports.values())):
                 continue
             lmtp = f"lmtp=127.0.0.1:{self.ports['lmtp']} {self.socket}"
-            run(HERE / "class", "start", self.dir, offset, lmtp, *lines)
+            run(HERE / "class", "start", "-1", self.dir, offset, lmtp, *lines)
             break
         self.cert = self.dir / "tls" / "cert.pem"
         self.owner = self.dir.owner()

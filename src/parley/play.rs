@@ -9,7 +9,7 @@ use super::text::{Captures, Text};
 use crate::limits;
 use crate::net::client::{Client, Line};
 use crate::sys;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ pub struct Player<'a> {
     connections: HashMap<usize, Connection>,
     captures: Captures,
     patience: Duration,
+    /// Lines of the last program that were not yet expected, and whether they may pass.
+    output: VecDeque<Vec<u8>>,
+    passing: bool,
 }
 
 struct Connection {
@@ -44,7 +47,33 @@ impl<'a> Player<'a> {
             connections: HashMap::new(),
             captures: Captures::new(),
             patience: PATIENCE,
+            output: VecDeque::new(),
+            passing: false,
         }
+    }
+
+    /// What was taken so far.
+    pub fn captures(&self) -> &Captures {
+        &self.captures
+    }
+
+    /// Takes what others took.
+    pub fn learn(&mut self, captures: Captures) {
+        self.captures.extend(captures);
+    }
+
+    /// A text outside of connections, computed.
+    pub fn computed(&self, source: &str) -> Result<String, String> {
+        let octets = Text::line(source)?.octets(&self.captures, self.directory())?;
+        Ok(String::from_utf8_lossy(&octets).into_owned())
+    }
+
+    /// What a program said; rows of `O:` expect it.
+    pub fn said(&mut self, output: &[u8]) {
+        let whole = output.strip_suffix(b"\n").unwrap_or(output);
+        let lines = whole.split(|octet| *octet == b'\n').map(<[u8]>::to_vec);
+        self.output = lines.filter(|_| !output.is_empty()).collect();
+        self.passing = false;
     }
 
     /// Plays one step that is not about furnishing; `at` is its index in the script.
@@ -71,6 +100,7 @@ impl<'a> Player<'a> {
             }
             Act::Tls(n) => self.tls(*n),
             Act::Closed(n) => self.closed(*n),
+            Act::Output(text) => self.output(text),
             _ => Err("is no line for a connection".into()),
         };
         done.map_err(|failure| self.failure(at, &failure))
@@ -183,6 +213,24 @@ impl<'a> Player<'a> {
             Ok(Line::Text(line, _)) => Err(format!("expected silence, got {}", shown(&line))),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn output(&mut self, text: &Text) -> Result<(), String> {
+        if text.is_anything() {
+            self.passing = true;
+            return Ok(());
+        }
+        let directory = self.directory();
+        while let Some(line) = self.output.pop_front() {
+            if text.matches(&line, &mut self.captures, directory)? {
+                self.passing = false;
+                return Ok(());
+            }
+            if !self.passing {
+                return Err(format!("expected {}, got {}", text.source, shown(&line)));
+            }
+        }
+        Err(format!("expected {}, got the end of the output", text.source))
     }
 
     fn tls(&mut self, n: usize) -> Result<(), String> {

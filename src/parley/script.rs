@@ -112,6 +112,8 @@ pub enum Act {
     Closed(usize),
     /// `run PROGRAM ARGS`
     Run(Vec<String>),
+    /// `O: text`
+    Output(Text),
     /// `kill`
     Kill,
     /// `restart`
@@ -120,36 +122,71 @@ pub enum Act {
     Reload,
     /// `later +TIME`
     Later(Duration),
-    /// `host NAME`
-    Host(String),
+    /// `wake`
+    Wake,
+    /// `host NAME`, and the lines of one connection to it
+    Host(String, Vec<Step>),
     /// `H: text`
     Hear(Text),
     /// `R: text`
     Reply(Text),
+    /// `R! text`
+    ReplyRaw(Text),
     /// `cut`
     Cut,
     /// `slow TIME`
     Slow(Duration),
 }
 
+impl Step {
+    /// Whether only a host that the dialogue plays can do it.
+    fn is_only_of_host(&self) -> bool {
+        let act = &self.act;
+        matches!(act, Act::Hear(_) | Act::Reply(_) | Act::ReplyRaw(_) | Act::Cut | Act::Slow(_))
+    }
+
+    /// Whether it is the host's where it stands behind its lines.
+    fn is_of_host(&self) -> bool {
+        self.is_only_of_host() || ["tls", "closed"].contains(&self.source.trim())
+    }
+}
+
 /// The words that begin a line, for the nearest one to a slip.
-const WORDS: [&str; 18] = [
+const WORDS: [&str; 19] = [
     "site", "set", "user", "alias", "file", "zone", "mail", "server", "within", "tls", "closed",
-    "run", "kill", "restart", "reload", "later", "host", "slow",
+    "run", "kill", "restart", "reload", "later", "wake", "host", "slow",
 ];
 
 /// Reads a dialogue; the faults are lines `file:line: what`.
 pub fn parse(path: &Path, text: &str) -> Result<Script, Vec<String>> {
-    let mut steps = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
     let mut faults = Vec::new();
+    // Where the host stands whose lines these are.
+    let mut host = None;
     for (at, source) in text.lines().enumerate() {
         if source.trim().is_empty() {
             continue;
         }
         let line = at + 1;
-        match act(source) {
-            Ok(act) => steps.push(Step { line, source: source.to_string(), act }),
-            Err(fault) => faults.push(format!("{}:{line}: {fault}", path.display())),
+        let step = match act(source) {
+            Ok(act) => Step { line, source: source.to_string(), act },
+            Err(fault) => {
+                faults.push(format!("{}:{line}: {fault}", path.display()));
+                continue;
+            }
+        };
+        match host.and_then(|at: usize| steps.get_mut(at)) {
+            _ if matches!(step.act, Act::Comment) => steps.push(step),
+            Some(Step { act: Act::Host(_, lines), .. }) if step.is_of_host() => lines.push(step),
+            _ if step.is_only_of_host() => faults.push(format!(
+                "{}:{line}: '{}' stands before it",
+                path.display(),
+                form("host")
+            )),
+            _ => {
+                host = matches!(step.act, Act::Host(..)).then_some(steps.len());
+                steps.push(step);
+            }
         }
     }
     if faults.is_empty() { Ok(Script { path: path.into(), steps }) } else { Err(faults) }
@@ -174,11 +211,12 @@ fn act(source: &str) -> Result<Act, String> {
         ("kill", []) => Ok(Act::Kill),
         ("restart", []) => Ok(Act::Restart),
         ("reload", []) => Ok(Act::Reload),
+        ("wake", []) => Ok(Act::Wake),
         ("cut", []) => Ok(Act::Cut),
         ("within", [time]) => duration(time).map(Act::Within),
         ("slow", [time]) => duration(time).map(Act::Slow),
         ("later", [time]) => duration(time.trim_start_matches('+')).map(Act::Later),
-        ("host", [name]) => Ok(Act::Host(name.to_string())),
+        ("host", [name]) => Ok(Act::Host(name.to_string(), Vec::new())),
         _ => furnishing(word, rest.trim(), &words),
     }
 }
@@ -199,6 +237,8 @@ fn spoken(connection: usize, rest: &str) -> Option<Result<Act, String>> {
         "S-" => duration(text.trim()).map(|time| Act::Silence(connection, time)),
         "H:" => Text::expected(text).map(Act::Hear),
         "R:" => Text::line(text).map(Act::Reply),
+        "R!" => Text::raw(text).map(Act::ReplyRaw),
+        "O:" => Text::expected(text).map(Act::Output),
         _ => return None,
     })
 }
@@ -253,6 +293,7 @@ fn form(word: &str) -> &'static str {
         "restart" => "restart",
         "reload" => "reload",
         "later" => "later +TIME",
+        "wake" => "wake",
         "host" => "host NAME",
         "slow" => "slow TIME",
         _ => "cut",
@@ -312,7 +353,8 @@ mod tests {
             (2, "Set(\"failure_delay\", \"0s\")"),
             (3, "User(\"alice\", \"open sesame\")"),
             (4, "Alias(\"sales: alice, bob\")"),
-            (32, "File(\"virtual\", \"info@tienda.test alice\")"),
+            (29, "Host(\"mx.bar.com\", [Step { line: 31, source: \"H: EHLO ...\", act: Hear("),
+            (30, "File(\"virtual\", \"info@tienda.test alice\")"),
             (6, "Mail { user: \"alice\", folder: None, file: \"letters/one.eml\" }"),
             (7, "Mail { user: \"alice\", folder: Some(\"Sent\"), file: \"letters/one.eml\" }"),
             (8, "Server(None, Service { name: \"smtp\""),
@@ -331,7 +373,8 @@ mod tests {
 
     #[test]
     fn faults_name_file_line_and_the_nearest_kind() {
-        let text = "# x\nsevrer smtp\nC: hello\nserver ftp\nuser alice\nS- soon\n\nC; x\nS: %{\n";
+        let text = "# x\nsevrer smtp\nC: hello\nserver ftp\nuser alice\nS- soon\n\nC; x\nS: %{\n\
+                    host a\n# x\nR: 220\ncut\nwake\nH: x\n";
         let faults = parse(Path::new("d.txt"), text).unwrap_err();
         assert_eq!(
             faults,
@@ -343,6 +386,7 @@ mod tests {
                 "d.txt:6: 'soon' is no time such as 300ms, 5s, 26h",
                 "d.txt:8: 'C;' begins no line of a dialogue",
                 "d.txt:9: %{ without a name and }",
+                "d.txt:15: 'host NAME' stands before it",
             ]
         );
     }

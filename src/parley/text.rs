@@ -55,7 +55,7 @@ enum Place {
     Word,
 }
 
-const FUNCTIONS: [&str; 5] = ["b64", "md5", "hmac-md5", "len", "times"];
+const FUNCTIONS: [&str; 6] = ["b64", "md5", "hmac-md5", "len", "times", "port"];
 
 impl Text {
     /// What follows `C:`.
@@ -250,6 +250,11 @@ fn function(word: &str, cursor: &mut Cursor) -> Result<Part, String> {
             Ok(Part::FileLength(String::from_utf8_lossy(file).into_owned().into()))
         }
         "len" => parts(cursor, Place::Argument).map(Part::Length),
+        // Whoever knows the ports has put them among what was taken.
+        "port" => {
+            let host = cursor.run(|octet| octet != b'}');
+            Ok(Part::Name(format!("port {}", String::from_utf8_lossy(host))))
+        }
         "times" => {
             let digits = cursor.run(|octet| octet.is_ascii_digit());
             let times = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());

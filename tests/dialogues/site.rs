@@ -5,7 +5,8 @@
 //! be ready: the sockets exist before it does, and a connection waits in them.
 
 use buzon::parley::script::Service;
-use buzon::sys::program;
+use buzon::queue::wake::Wake;
+use buzon::sys;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, User, chown};
 use openssl::asn1::Asn1Time;
@@ -33,13 +34,18 @@ const DAEMONS: [(&str, Option<&str>, &[&str]); 3] = [
     ("imapd", option_env!("CARGO_BIN_EXE_imapd"), &["imap", "imaps"]),
 ];
 
+/// The one whose sockets other hosts know from the start.
+const SMTPD: usize = 0;
+
 /// How long a daemon may take for what is asked by a signal.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// One certificate for all sites of a run.
 pub struct Keys {
-    chain: Vec<u8>,
-    key: Vec<u8>,
+    /// PEM.
+    pub chain: Vec<u8>,
+    /// PEM.
+    pub key: Vec<u8>,
 }
 
 /// A site: its files and the daemons that run.
@@ -51,6 +57,10 @@ pub struct Site {
     letters: usize,
     sockets: Vec<(usize, &'static str, TcpListener)>,
     daemons: Vec<Daemon>,
+    /// How far its clock is ahead.
+    ahead: Duration,
+    /// Held as a runner would, so that the daemons start none.
+    wake: Option<Wake>,
 }
 
 struct Daemon {
@@ -90,6 +100,11 @@ impl Keys {
     }
 }
 
+/// Where a program of ours is.
+pub fn program(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_parley")).with_file_name(name)
+}
+
 /// The other format of mailboxes.
 pub const MBOX: &str = "mbox:~/inbox";
 
@@ -105,6 +120,8 @@ impl Site {
             ("mail_owner", &owner),
             ("home", "mail/%u"),
             ("spool", "spool"),
+            ("queue", "queue"),
+            ("dns_zone", "zone"),
             ("run", "run"),
             ("certificate", "cert.pem key.pem"),
             ("clear_text_login", "127.0.0.0/8 ::1"),
@@ -112,26 +129,32 @@ impl Site {
             ("apop", "yes"),
         ];
         let settings = settings.map(|(key, value)| (key.into(), value.into())).to_vec();
-        let site = Site {
+        let mut site = Site {
             name: hostname.into(),
             directory,
             settings,
             letters: 0,
             sockets: Vec::new(),
             daemons: Vec::new(),
+            ahead: Duration::ZERO,
+            wake: None,
         };
         for (file, content) in [
             ("users", &b""[..]),
             ("aliases", b""),
+            ("zone", b""),
             ("cert.pem", &keys.chain),
             ("key.pem", &keys.key),
         ] {
             site.write(file, content);
         }
         site.own(site.directory.path());
-        for directory in ["mail", "spool", "run"] {
+        for directory in ["mail", "spool", "queue", "run"] {
             site.make(&site.path(directory));
         }
+        site.wake = Some(Wake::listen(&site.path("queue")).unwrap());
+        site.own(&site.path("queue/wake"));
+        site.bind(SMTPD);
         site
     }
 
@@ -242,21 +265,53 @@ impl Site {
         Ok(socket.local_addr().map_err(|error| error.to_string())?.to_string())
     }
 
-    fn start(&mut self, which: usize) -> Result<(), String> {
-        let (name, program, roles) = DAEMONS[which];
-        let program = program.ok_or_else(|| format!("{name} is not built yet"))?;
+    /// The sockets of a daemon, once for all times that it is started.
+    fn bind(&mut self, which: usize) {
         if !self.sockets.iter().any(|(of, ..)| *of == which) {
-            for role in roles {
+            for role in DAEMONS[which].2 {
                 let socket = TcpListener::bind("127.0.0.1:0").unwrap();
                 self.sockets.push((which, role, socket));
             }
         }
+    }
+
+    /// The port of its `smtp`.
+    pub fn port(&self) -> u16 {
+        let socket = self.sockets.iter().find(|(_, name, _)| *name == "smtp");
+        socket.unwrap().2.local_addr().unwrap().port()
+    }
+
+    /// Its smtpd takes letters.
+    pub fn listen(&mut self) -> Result<(), String> {
+        let runs = self.daemons.iter().any(|daemon| daemon.which == SMTPD);
+        if runs { Ok(()) } else { self.start(SMTPD) }
+    }
+
+    /// All that it knows of the domain name system.
+    pub fn zone(&self, records: &[String]) {
+        self.write("zone", (records.join("\n") + "\n").as_bytes());
+    }
+
+    /// From here on its clock is so far ahead of where it was.
+    pub fn later(&mut self, time: Duration) {
+        self.ahead += time;
+    }
+
+    /// From here on daemons start the runner themselves.
+    pub fn wake(&mut self) {
+        self.wake = None;
+    }
+
+    fn start(&mut self, which: usize) -> Result<(), String> {
+        let (name, program, _) = DAEMONS[which];
+        let program = program.ok_or_else(|| format!("{name} is not built yet"))?;
+        self.bind(which);
         self.write_configuration();
         let ours = self.sockets.iter().filter(|(of, ..)| *of == which);
         let ours: Vec<_> =
             ours.map(|(_, role, socket)| (socket.try_clone().unwrap(), *role)).collect();
         let log = OpenOptions::new().create(true).append(true).open(self.log_path(which)).unwrap();
-        let mut command = program::with_sockets(Path::new(program), &ours).unwrap();
+        let mut command = sys::program::with_sockets(Path::new(program), &ours).unwrap();
         command.args(["-d", "-f"]).arg(self.path("buzon.conf"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
@@ -289,19 +344,23 @@ impl Site {
         text
     }
 
-    /// A program of ours on this site; its options are put behind `-f FILE`.
-    pub fn run(&mut self, words: &[String]) -> Result<(), String> {
+    /// A program of ours on this site, and what it said; its options are put behind `-f FILE`, and
+    /// the time of the site before those of runq.
+    pub fn run(&mut self, words: &[String]) -> Result<Vec<u8>, String> {
         self.write_configuration();
-        let ours = Path::new(env!("CARGO_BIN_EXE_parley")).with_file_name(&words[0]);
-        let output = Command::new(&ours)
-            .arg("-f")
-            .arg(self.path("buzon.conf"))
+        let ours = program(&words[0]);
+        let mut command = Command::new(&ours);
+        command.arg("-f").arg(self.path("buzon.conf"));
+        if words[0] == "runq" && !self.ahead.is_zero() {
+            command.arg("--at").arg(format!("+{}s", self.ahead.as_secs()));
+        }
+        let output = command
             .args(&words[1..])
             .stdin(Stdio::null())
             .output()
             .map_err(|error| format!("{}: {error}", ours.display()))?;
         if output.status.success() {
-            return Ok(());
+            return Ok(output.stdout);
         }
         let said = [output.stdout, output.stderr].concat();
         Err(format!("{}: {}", output.status, String::from_utf8_lossy(&said).trim_end()))
