@@ -35,7 +35,10 @@ impl Outcome {
     /// In the words of a host.
     pub fn of(answer: &Answer, host: &str, now: u64, tells_itself: bool) -> Outcome {
         let host = if answer.from_us { None } else { Some(host.to_owned()) };
-        let text = if answer.from_us { answer.lines.join(" / ") } else { answer.to_string() };
+        let text = match (&answer.status, answer.from_us) {
+            (Some(status), true) => answer.lines.join(" / ").replacen(&format!("{status} "), "", 1),
+            _ => answer.to_string(),
+        };
         // RFC 3463 §2: the class is that of the reply.
         let class = match answer.verdict() {
             Verdict::Accepted => {
