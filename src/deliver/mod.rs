@@ -14,6 +14,7 @@ mod retry; // when again, and when no more
 mod run; // one pass over the queue
 pub mod stdin; // from a program of this host
 mod summon; // somebody looks at the queue
+mod targets; // which hosts, in which order
 mod work; // one letter at work
 
 pub use local::{Failure, Letter, Recipient, local, room};
