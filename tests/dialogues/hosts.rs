@@ -199,15 +199,15 @@ impl Talk {
         directory: &Path,
     ) -> Result<(), String> {
         loop {
-            let line = self.line()?.ok_or_else(|| {
-                format!("expected {}, got the end of the connection", text.source)
-            })?;
+            let expected = |got: &str| format!("expected {}, got {got}", text.source);
+            let line = self.line().map_err(|what| expected(&what))?;
+            let line = line.ok_or_else(|| expected("the end of the connection"))?;
             if text.matches(&line, captures, directory)? {
                 self.skipping = false;
                 return Ok(());
             }
             if !self.skipping {
-                return Err(format!("expected {}, got {}", text.source, shown(&line)));
+                return Err(expected(&shown(&line)));
             }
         }
     }
@@ -274,7 +274,7 @@ impl Talk {
                 Ok(count) => self.pending.extend(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(_) if Instant::now() < deadline => {}
-                Err(error) => return Err(format!("heard nothing in time: {error}")),
+                Err(error) => return Err(format!("nothing in time: {error}")),
             }
         }
     }
