@@ -107,7 +107,7 @@ impl Hosts {
         if waiting.len() == 1 {
             let listener = TcpListener::bind(("127.0.0.1", host.port)).unwrap();
             let waiting = host.waiting.clone();
-            thread::spawn(move || accept(&listener, &waiting));
+            thread::spawn(move || accept(listener, &waiting));
         }
     }
 
@@ -126,14 +126,17 @@ impl Hosts {
     }
 }
 
-fn accept(listener: &TcpListener, waiting: &Mutex<VecDeque<Part>>) {
+/// Careful: the socket is closed before the last part is played, and while nobody can add another.
+fn accept(listener: TcpListener, waiting: &Mutex<VecDeque<Part>>) {
     while let Ok((stream, _)) = listener.accept() {
         let mut waiting = waiting.lock().unwrap();
         let part = waiting.pop_front().unwrap();
-        thread::spawn(move || part.play(stream));
         if waiting.is_empty() {
-            break;
+            drop(listener);
+            thread::spawn(move || part.play(stream));
+            return;
         }
+        thread::spawn(move || part.play(stream));
     }
 }
 
