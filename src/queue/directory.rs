@@ -145,8 +145,18 @@ impl Queue {
 
     /// Reads a letter that somebody may be at work on: its envelope as far as it is written.
     pub fn look(&self, place: Place, entry: &Entry) -> io::Result<Result<Envelope, String>> {
-        let file = self.dir(place.name())?.open_file(entry.name().as_bytes())?;
+        let file = self.open(place, entry)?;
         Ok(super::claim::read(&file)?.map(|read| read.envelope))
+    }
+
+    /// The same, and the octets of the text.
+    pub fn measure(
+        &self,
+        place: Place,
+        entry: &Entry,
+    ) -> io::Result<Result<(Envelope, u64), String>> {
+        let file = self.open(place, entry)?;
+        Ok(super::claim::read(&file)?.map(|read| (read.envelope, read.octets)))
     }
 
     /// The whole file, for a person to read.
