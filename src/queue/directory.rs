@@ -159,6 +159,21 @@ impl Queue {
         Ok(super::claim::read(&file)?.map(|read| (read.envelope, read.octets)))
     }
 
+    /// Lets a file that was not understood be looked at again, as somebody may have mended it.
+    pub fn readmit(&self, entry: &Entry) -> io::Result<()> {
+        let (bad, due, name) = (self.dir("bad")?, self.dir("due")?, entry.name());
+        bad.rename_new(name.as_bytes(), &due, name.as_bytes())?;
+        due.sync()?;
+        bad.sync()
+    }
+
+    /// Throws away a file that was not understood.
+    pub fn discard(&self, entry: &Entry) -> io::Result<()> {
+        let bad = self.dir("bad")?;
+        bad.unlink(entry.name().as_bytes())?;
+        bad.sync()
+    }
+
     /// The whole file, for a person to read.
     pub fn open(&self, place: Place, entry: &Entry) -> io::Result<File> {
         self.dir(place.name())?.open_file(entry.name().as_bytes())
