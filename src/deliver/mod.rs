@@ -1,6 +1,8 @@
 //! Delivery: a letter that was received becomes a message in mailboxes, or leaves.
 
+mod change; // what the postmaster does to a queued letter
 mod expand; // what addresses come to
+mod explain; // the way of an address, for a person
 mod here; // into mailboxes, from the queue
 mod lanes; // what is to be done, by destination
 mod local; // into the mailboxes of this site
@@ -17,6 +19,9 @@ mod summon; // somebody looks at the queue
 mod targets; // which hosts, in which order
 mod work; // one letter at work
 
+pub use change::{Change, Refused, change};
+pub use explain::explain;
 pub use local::{Failure, Letter, Recipient, local, room};
+pub use logins::logins_fault;
 pub use run::{Orders, Runner};
 pub use summon::summon;
