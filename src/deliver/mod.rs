@@ -1,5 +1,6 @@
 //! Delivery: a letter that was received becomes a message in mailboxes, or leaves.
 
+mod etrn; // RFC 1985: letters that are asked for
 mod expand; // what addresses come to
 mod here; // into mailboxes, from the queue
 mod lanes; // what is to be done, by destination
@@ -16,6 +17,8 @@ pub mod stdin; // from a program of this host
 mod summon; // somebody looks at the queue
 mod work; // one letter at work
 
+pub use etrn::{Turn, turn};
+pub use expand::recipient;
 pub use local::{Failure, Letter, Recipient, local, room};
 pub use run::{Orders, Runner};
 pub use summon::summon;

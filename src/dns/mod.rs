@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use zone::Zone;
 
 /// What can be asked for.
@@ -165,6 +165,21 @@ impl Dns {
         let zone = self.zone.get(path, limits::TABLE_FILE, zone::parse, news);
         let zone = zone.and_then(|zone| zone.ok_or(io::ErrorKind::NotFound.into()));
         zone.map(Some).map_err(|error| Failure::Temporary(format!("{}: {error}", path.display())))
+    }
+}
+
+/// Who is asked by a daemon, whose configuration may be read again.
+#[derive(Default)]
+pub struct Live(Mutex<Option<Arc<Dns>>>);
+
+impl Live {
+    /// Who is asked for a site.
+    pub fn of(&self, site: &Site) -> Arc<Dns> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some(dns) if dns.zone_file == site.dns_zone => dns.clone(),
+            _ => known.insert(Arc::new(Dns::new(site))).clone(),
+        }
     }
 }
 
