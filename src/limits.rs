@@ -19,6 +19,23 @@ pub const DOMAIN: usize = 255;
 pub const PATH: usize = 256;
 /// RFC 5321 §4.5.3.1.8 asks for 100; mailing lists come with more.
 pub const RECIPIENTS: usize = 1_000;
+/// RFC 3461 §4.2: the ORCPT parameter, keyword included.
+pub const ORCPT: usize = 500;
+/// RFC 3461 §4.4: the value of ENVID.
+pub const ENVID: usize = 100;
+/// Mailboxes that a letter is written into before the client hears of it; for more of them the
+/// runner does it.
+pub const AT_ONCE: usize = 20;
+/// The octets of all those copies together.
+pub const OCTETS_AT_ONCE: u64 = 64 * 1024 * 1024;
+/// The recipients of one letter that leaves, in octets, as the queue writes them.
+pub const QUEUED_ENVELOPE: usize = ENVELOPE / 2;
+/// Names of a client's address that are looked at, and addresses of these.
+pub const CLIENT_NAMES: usize = 10;
+/// RFC 1985: runners that clients have asked for, at once.
+pub const TURNS: usize = 5;
+/// Letters that are looked at for what waits for a domain.
+pub const TURN_LETTERS: usize = 1_000;
 /// RFC 5321 §6.3: Received fields that mean a loop.
 pub const HOPS: usize = 100;
 /// A letter up to this size is held in memory while it comes in, beyond it in the spool.

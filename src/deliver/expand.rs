@@ -7,6 +7,7 @@
 use super::outcome::Outcome;
 use super::run::Runner;
 use crate::auth::User;
+use crate::conf::Site;
 use crate::limits;
 use crate::mail::{Mailbox, field, fields};
 use crate::queue::{Claimed, Envelope, Event, Goal, Notify, Recipient, State};
@@ -133,8 +134,10 @@ fn several(
     for one in others {
         let number = claimed.envelope.recipients.len() + events.len() + 1;
         let sender = claimed.envelope.sender(to);
-        match recipient(runner, number, to, one, sender) {
+        let now = runner.clock.now();
+        match recipient(&runner.site, &runner.routes, now, to, one, sender) {
             Ok(mut recipient) => {
+                recipient.number = number;
                 if let Some(notify) = &mut recipient.notify {
                     notify.success &= keeps_success;
                 }
@@ -155,18 +158,20 @@ fn several(
     Ok(None)
 }
 
-/// A target as a recipient; wishes for reports go with it (RFC 3461 §5.2.7).
-fn recipient(
-    runner: &Runner,
-    number: usize,
+/// One of the targets of `to` as a recipient in its place, of a letter that this sender sent;
+/// wishes for reports go with it (RFC 3461 §5.2.7).
+pub fn recipient(
+    site: &Site,
+    routes: &route::Live,
+    now: u64,
     to: &Recipient,
     routed: Routed,
     sender: Option<&Mailbox>,
 ) -> Result<Recipient, Refusal> {
-    let moment = UNIX_EPOCH + Duration::from_secs(runner.clock.now());
-    let new = route::reverse_path(&runner.site, &runner.routes, &routed, sender, moment)?;
+    let moment = UNIX_EPOCH + Duration::from_secs(now);
+    let new = route::reverse_path(site, routes, &routed, sender, moment)?;
     let changed = new.filter(|new| Some(new) != sender);
-    let owner = |name: String| Some(name).filter(|name| *name != runner.site.mail_owner);
+    let owner = |name: String| Some(name).filter(|name| *name != site.mail_owner);
     let (path, goal) = match routed.target {
         Target::User(user) => (to.path.clone(), Goal::User(user.name)),
         Target::Remote(mailbox) => (mailbox, Goal::Address),
@@ -178,9 +183,8 @@ fn recipient(
         }
         Target::List(list) => (list.address, Goal::Address),
     };
-    let (notify, orcpt) = (to.notify, to.orcpt.clone());
     let state = State::Waiting(None);
-    Ok(Recipient { number, path, goal, notify, orcpt, sender: changed, state })
+    Ok(Recipient { path, goal, sender: changed, state, ..to.clone() })
 }
 
 /// The letter for the members of a list; false where it was sent to this list before.

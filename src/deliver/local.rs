@@ -143,7 +143,7 @@ fn prepare(
     let head = [
         return_path(letter.reverse_path),
         delivered_to(address),
-        letter.hop.as_ref().map_or(String::new(), |hop| hop.received(forward_path)),
+        letter.hop.as_ref().map_or(String::new(), |hop| hop.received(Some(forward_path))),
     ];
     let head = head.concat();
     let body = match letter.content {

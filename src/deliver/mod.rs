@@ -1,6 +1,7 @@
 //! Delivery: a letter that was received becomes a message in mailboxes, or leaves.
 
 mod change; // what the postmaster does to a queued letter
+mod etrn; // RFC 1985: letters that are asked for
 mod expand; // what addresses come to
 mod explain; // the way of an address, for a person
 mod here; // into mailboxes, from the queue
@@ -21,6 +22,8 @@ mod work; // one letter at work
 
 pub use change::{Change, Refused, change};
 pub use explain::explain;
+pub use etrn::{Turn, turn};
+pub use expand::recipient;
 pub use local::{Failure, Letter, Recipient, local, room};
 pub use logins::logins_fault;
 pub use run::{Orders, Runner};

@@ -32,7 +32,7 @@ use std::time::Duration;
 pub struct Orders {
     /// Only the letter of this id.
     pub id: Option<String>,
-    /// Only letters with a recipient at this domain who still waits.
+    /// Only letters with a recipient at this domain who still waits; `@` before it: or below.
     pub domain: Option<String>,
     /// Only letters of this sender.
     pub sender: Option<String>,
@@ -51,14 +51,24 @@ impl Orders {
     fn fits(&self, envelope: &Envelope) -> bool {
         let sender = envelope.reverse_path.as_ref().map_or(String::new(), ToString::to_string);
         let same = |asked: &String, is: &str| asked.eq_ignore_ascii_case(is);
-        let at = |domain: &String| {
-            let mut waiting = envelope.recipients.iter().filter(|to| to.is_waiting());
-            waiting.any(|to| same(domain, &to.path.domain))
-        };
+        let at = |node: &String| is_for(envelope, node);
         self.id.as_ref().is_none_or(|id| *id == envelope.id)
             && self.domain.as_ref().is_none_or(at)
             && self.sender.as_ref().is_none_or(|asked| same(asked, &sender))
     }
+}
+
+/// Whether somebody still waits for a letter at this domain; `@` before it: or below.
+pub(super) fn is_for(envelope: &Envelope, node: &str) -> bool {
+    let node = node.to_ascii_lowercase();
+    let at = |domain: &str| match node.strip_prefix('@') {
+        None => domain == node,
+        Some(node) => {
+            domain.strip_suffix(node).is_some_and(|left| matches!(left, "") || left.ends_with('.'))
+        }
+    };
+    let mut waiting = envelope.recipients.iter().filter(|to| to.is_waiting());
+    waiting.any(|to| at(&to.path.domain.to_ascii_lowercase()))
 }
 
 /// A pass at work: what all its threads share.

@@ -47,7 +47,7 @@ pub fn summon(site: &Site) {
 }
 
 fn start(site: &Site) {
-    let began = program::runner(site.file.as_deref()).and_then(|child| {
+    let began = program::runner(site.file.as_deref(), &[]).and_then(|child| {
         let (site, child) = (site.clone(), child);
         thread::spawn("runner", move || attend(&site, child))
     });

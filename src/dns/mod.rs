@@ -19,7 +19,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use zone::Zone;
 
 /// What can be asked for.
@@ -170,6 +170,21 @@ fn backwards(address: IpAddr) -> String {
         IpAddr::V6(address) => {
             let nibbles = (0..32).map(|at| format!("{:x}.", address.to_bits() >> (4 * at) & 15));
             format!("{}ip6.arpa", nibbles.collect::<String>())
+        }
+    }
+}
+
+/// Who is asked by a daemon, whose configuration may be read again.
+#[derive(Default)]
+pub struct Live(Mutex<Option<Arc<Dns>>>);
+
+impl Live {
+    /// Who is asked for a site.
+    pub fn of(&self, site: &Site) -> Arc<Dns> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some(dns) if dns.zone_file == site.dns_zone => dns.clone(),
+            _ => known.insert(Arc::new(Dns::new(site))).clone(),
         }
     }
 }

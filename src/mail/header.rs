@@ -29,6 +29,8 @@ pub struct Filter {
     pub return_path: Option<String>,
     /// How many of the Delivered-To fields stand above the first Received.
     fresh: usize,
+    /// Fields that the message shall have, less those that it has.
+    wanted: Vec<(&'static str, String)>,
 }
 
 impl Filter {
@@ -41,7 +43,13 @@ impl Filter {
             delivered_to: Vec::new(),
             return_path: None,
             fresh: 0,
+            wanted: Vec::new(),
         }
+    }
+
+    /// RFC 6409 §8: puts those of these fields that are missing at the end of the header.
+    pub fn completing(self, wanted: Vec<(&'static str, String)>) -> Filter {
+        Filter { wanted, ..self }
     }
 
     /// Where it was delivered before it made its last hop. What stands above is of the delivery
@@ -68,6 +76,18 @@ impl Filter {
         if !self.line.is_empty() {
             self.judge(output);
         }
+        if self.at != At::Body && !self.wanted.is_empty() {
+            if output.last().is_some_and(|octet| *octet != b'\n') {
+                output.push(b'\n');
+            }
+            self.complete(output);
+        }
+    }
+
+    fn complete(&mut self, output: &mut Vec<u8>) {
+        for (name, value) in self.wanted.drain(..) {
+            output.extend_from_slice(format!("{name}: {value}\n").as_bytes());
+        }
     }
 
     fn judge(&mut self, output: &mut Vec<u8>) {
@@ -84,6 +104,7 @@ impl Filter {
                 self.note(name, value);
             }
             None => {
+                self.complete(output);
                 if self.at == At::First && line != b"\n" {
                     // No header at all: an empty line keeps the text out of ours.
                     output.push(b'\n');
@@ -100,6 +121,7 @@ impl Filter {
     }
 
     fn note(&mut self, name: &[u8], text: &[u8]) {
+        self.wanted.retain(|(wanted, _)| !name.eq_ignore_ascii_case(wanted.as_bytes()));
         if name.eq_ignore_ascii_case(b"Received") {
             self.hops += 1;
         } else if name.eq_ignore_ascii_case(b"Delivered-To") && self.delivered_to.len() < DELIVERIES
@@ -186,6 +208,28 @@ mod tests {
         assert_eq!(filter.return_path.as_deref(), Some("<x@y>"));
         assert_eq!(filter.delivered_to, ["ana@x", "luis@x"]);
         assert_eq!(filter.delivered_before(), ["luis@x"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_put_behind_the_last_field() {
+        let wanted = || vec![("Date", "now".to_owned()), ("From", "ana@x".to_owned())];
+        for (message, expected) in [
+            ("To: a\n\nb\n", "To: a\nDate: now\nFrom: ana@x\n\nb\n"),
+            ("from : a\n b\nTo: c\n\nDate: d\n", "from : a\n b\nTo: c\nDate: now\n\nDate: d\n"),
+            ("Date: a\nFrom: b\n\n", "Date: a\nFrom: b\n\n"),
+            ("Hi there\n", "Date: now\nFrom: ana@x\n\nHi there\n"),
+            ("\nHi\n", "Date: now\nFrom: ana@x\n\nHi\n"),
+            ("Date: a", "Date: a\nFrom: ana@x\n"),
+            ("", "Date: now\nFrom: ana@x\n"),
+            ("Return-Path: <a>\n", "Date: now\nFrom: ana@x\n"),
+        ] {
+            for size in [message.len().max(1), 1, 3] {
+                let (mut filter, mut output) = (Filter::new().completing(wanted()), Vec::new());
+                message.as_bytes().chunks(size).for_each(|p| filter.feed(p, &mut output));
+                filter.end(&mut output);
+                assert_eq!(String::from_utf8(output).unwrap(), expected, "{message:?} by {size}");
+            }
+        }
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub struct Hop<'a> {
 
 impl Hop<'_> {
     /// RFC 5321 §4.4 (`Time-stamp-line`), with the `tls` clause of RFC 8314 §4.3. `for` is told
-    /// only to the one it is for.
-    pub fn received(&self, forward_path: &Mailbox) -> String {
+    /// only to the one it is for, and left out where there are several.
+    pub fn received(&self, forward_path: Option<&Mailbox>) -> String {
         let address = match self.address.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(address)) => format!(" ([{address}])"),
             Some(IpAddr::V6(address)) => format!(" ([IPv6:{address}])"),
@@ -35,9 +35,10 @@ impl Hop<'_> {
             Some((version, cipher)) => (format!(" ({version})"), format!("\n\ttls {cipher}")),
             None => (String::new(), String::new()),
         };
+        let whose = forward_path.map_or(String::new(), |path| format!("\n\tfor <{path}>"));
         let client: String = self.client.chars().map(plain).collect();
         format!(
-            "Received: from {client}{address}\n\tby {} with {}{version} id {}\n\tfor <{forward_path}>{tls}; {}\n",
+            "Received: from {client}{address}\n\tby {} with {}{version} id {}{whose}{tls}; {}\n",
             self.server,
             self.protocol,
             self.id,
@@ -82,18 +83,19 @@ mod tests {
             id: "1k3-1",
             moment: Local.timestamp_opt(1_790_000_000, 0).unwrap(),
         };
-        let field = hop.received(&to);
+        let field = hop.received(Some(&to));
         let (before, _) = field.split_once(';').unwrap();
         assert_eq!(
             before,
             "Received: from pc1 ([192.0.2.7])\n\tby mail.example.test with ESMTPS (TLSv1.3) id 1k3-1\
              \n\tfor <ana@example.test>\n\ttls TLS_AES_256_GCM_SHA384"
         );
+        assert!(!hop.received(None).contains("for <"));
         hop.client = "pc;(1)";
-        assert!(hop.received(&to).starts_with("Received: from pc??1? ([192.0.2.7])\n"));
+        assert!(hop.received(Some(&to)).starts_with("Received: from pc??1? ([192.0.2.7])\n"));
         hop.client = "pc1";
         hop.address = Some("2001:db8::1".parse().unwrap());
-        assert!(hop.received(&to).starts_with("Received: from pc1 ([IPv6:2001:db8::1])\n"));
+        assert!(hop.received(Some(&to)).starts_with("Received: from pc1 ([IPv6:2001:db8::1])\n"));
         assert_eq!(return_path(None), "Return-Path: <>\n");
         assert_eq!(return_path(Some(&to)), "Return-Path: <ana@example.test>\n");
         assert_eq!(delivered_to(&to), "Delivered-To: ana@example.test\n");

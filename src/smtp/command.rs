@@ -1,5 +1,7 @@
 //! RFC 5321 §4.1: octets to a `Command`. Pure; what is left over is refused once for all.
 
+use super::parameters::each;
+pub use super::parameters::{Parameters, Wishes};
 use super::reply::Reply;
 pub use super::verbs::{VERBS, Verb, find};
 use crate::auth::sasl::Mechanism;
@@ -17,8 +19,8 @@ pub enum Command {
     Mail(Option<Mailbox>, Parameters),
     /// The same to a server of LMTP.
     Lhlo(String),
-    /// One forward-path.
-    Rcpt(Mailbox),
+    /// One forward-path, and what the sender wants to hear of it.
+    Rcpt(Mailbox, Wishes),
     /// The letter follows.
     Data,
     /// So many octets of the letter follow, and whether they are the last.
@@ -39,19 +41,11 @@ pub enum Command {
     StartTls,
     /// A mechanism, and the client's first response in base64.
     Auth(String, Option<String>),
+    /// Whose letters shall leave now: a domain, `@` before it for those below it too, or `#` and
+    /// the name of a queue.
+    Etrn(String),
     /// SEND, SOML, SAML, TURN.
     Obsolete,
-}
-
-/// The parameters of MAIL.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parameters {
-    /// RFC 1870 §6: octets, as the client reckons.
-    pub size: Option<u64>,
-    /// RFC 3030 §3: the letter may hold any octets, and comes in chunks.
-    pub binary: bool,
-    /// RFC 6531 §3.4: addresses and header may hold UTF-8.
-    pub utf8: bool,
 }
 
 /// A line that may be a command: its verb, and the command or the refusal.
@@ -155,47 +149,10 @@ pub(super) fn mail(cursor: &mut Cursor) -> Result<Command, Reply> {
     }
     let path = reverse_path(cursor).map_err(|fault| no_path(fault, "5.1.7"))?;
     let mut parameters = Parameters::default();
-    let mut seen: Vec<Vec<u8>> = Vec::new();
-    while let Some((keyword, value)) = parameter(cursor)? {
-        if seen.iter().any(|other| other.eq_ignore_ascii_case(keyword)) {
-            return Err(Reply::new(501, "5.5.4", "A parameter is said twice"));
-        }
-        seen.push(keyword.to_vec());
-        parameters.take(keyword, value)?;
-    }
+    each(cursor, |keyword, value| parameters.take(keyword, value))?;
     match &path {
         Some(mailbox) if !parameters.utf8 && !mailbox.is_ascii() => Err(non_ascii(550)),
         _ => Ok(Command::Mail(path, parameters)),
-    }
-}
-
-impl Parameters {
-    fn take(&mut self, keyword: &[u8], value: Option<&[u8]>) -> Result<(), Reply> {
-        let text = value.map(|value| String::from_utf8_lossy(value).to_ascii_uppercase());
-        match (keyword.to_ascii_uppercase().as_slice(), text.as_deref()) {
-            (b"SIZE", Some(digits)) => {
-                let valid =
-                    digits.len() <= 20 && digits.bytes().all(|octet| octet.is_ascii_digit());
-                let size = digits.parse().unwrap_or(u64::MAX);
-                let wrong = || Reply::new(501, "5.5.4", "SIZE is a number of octets");
-                self.size = Some(valid.then_some(size).ok_or_else(wrong)?);
-            }
-            // RFC 6152 §2: octets above 127 pass whatever is said.
-            (b"BODY", Some("7BIT" | "8BITMIME")) => {}
-            (b"BODY", Some("BINARYMIME")) => self.binary = true,
-            (b"BODY", _) => {
-                let text = "BODY is 7BIT, 8BITMIME or BINARYMIME";
-                return Err(Reply::new(501, "5.5.4", text).by("RFC 3030 §3"));
-            }
-            (b"SMTPUTF8", None) => self.utf8 = true,
-            // RFC 4954 §5: who submitted it first; nobody here believes it.
-            (b"AUTH", Some(_)) => {}
-            (b"SIZE" | b"AUTH" | b"SMTPUTF8", _) => {
-                return Err(Reply::new(501, "5.5.4", "This parameter has another form"));
-            }
-            (keyword, _) => return Err(unknown_parameter(keyword)),
-        }
-        Ok(())
     }
 }
 
@@ -221,9 +178,21 @@ pub(super) fn rcpt(cursor: &mut Cursor) -> Result<Command, Reply> {
         return Err(Reply::new(501, "5.5.4", "Syntax: RCPT TO:<luis@example.org>"));
     }
     let path = forward_path(cursor).map_err(|fault| no_path(fault, "5.1.3"))?;
-    match parameter(cursor)? {
-        Some((keyword, _)) => Err(unknown_parameter(keyword)),
-        None => Ok(Command::Rcpt(path)),
+    let mut wishes = Wishes::default();
+    each(cursor, |keyword, value| wishes.take(keyword, value))?;
+    Ok(Command::Rcpt(path, wishes))
+}
+
+/// RFC 1985 §5: a domain name, and perhaps a character before it.
+pub(super) fn etrn(cursor: &mut Cursor) -> Result<Command, Reply> {
+    cursor.spaces();
+    let node = cursor.run(|octet| is_vchar(octet) || octet >= 0x80);
+    let name = node.strip_prefix(b"@").or(node.strip_prefix(b"#")).unwrap_or(node);
+    let mut name = Cursor::new(name);
+    let is_name = domain(&mut name).is_some_and(|name| !name.starts_with('['));
+    match is_name && name.at_end() {
+        true => Ok(Command::Etrn(String::from_utf8_lossy(node).into_owned())),
+        false => Err(Reply::new(501, "5.5.4", "Syntax: ETRN example.org, or ETRN @example.org")),
     }
 }
 
@@ -237,38 +206,6 @@ fn no_path(fault: Fault, status: &'static str) -> Reply {
     match fault {
         Fault::Path(text) => Reply::new(501, "5.5.4", text),
         Fault::Address(text) => Reply::new(553, status, text).by("RFC 5321 §4.1.2"),
-    }
-}
-
-fn unknown_parameter(keyword: &[u8]) -> Reply {
-    let shown = printable(&keyword[..keyword.len().min(40)]);
-    let text = format!("The parameter '{shown}' is not known here");
-    Reply::new(555, "5.5.4", text).by("RFC 5321 §4.1.1.11")
-}
-
-/// A keyword and its value.
-type Parameter<'a> = (&'a [u8], Option<&'a [u8]>);
-
-/// RFC 5321 §4.1.2 (`esmtp-param`): a keyword, and a value after `=`.
-fn parameter<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Parameter<'a>>, Reply> {
-    cursor.spaces();
-    if cursor.at_end() {
-        return Ok(None);
-    }
-    let wrong = || Reply::new(501, "5.5.4", "A parameter is KEYWORD or KEYWORD=value");
-    let keyword =
-        cursor.run1(|octet| octet.is_ascii_alphanumeric() || octet == b'-').ok_or_else(wrong)?;
-    let value = match cursor.literal("=") {
-        Some(()) => Some(
-            cursor
-                .run1(|octet| octet > b' ' && octet != b'=' && octet != 0x7f)
-                .ok_or_else(wrong)?,
-        ),
-        None => None,
-    };
-    match cursor.peek() {
-        None | Some(b' ') => Ok(Some((keyword, value))),
-        Some(_) => Err(wrong()),
     }
 }
 
@@ -336,10 +273,10 @@ mod tests {
                 "MAIL FROM:<a@b> SIZE=12 body=8bitmime SMTPUTF8 AUTH=<>",
                 Command::Mail(
                     Some(to("a", "b")),
-                    Parameters { size: Some(12), binary: false, utf8: true },
+                    Parameters { size: Some(12), eight_bit: true, utf8: true, ..plain.clone() },
                 ),
             ),
-            ("RCPT TO:<Postmaster>", Command::Rcpt(to("Postmaster", ""))),
+            ("RCPT TO:<Postmaster>", Command::Rcpt(to("Postmaster", ""), Wishes::default())),
             ("DATA ", Command::Data),
             ("bdat 86 last", Command::Bdat(86, true)),
             ("BDAT 0", Command::Bdat(0, false)),
@@ -354,6 +291,7 @@ mod tests {
             ("EXPN smtputf8", Command::Expn("smtputf8".into(), false)),
             ("AUTH plain", Command::Auth("plain".into(), None)),
             ("AUTH PLAIN =", Command::Auth("PLAIN".into(), Some("=".into()))),
+            ("ETRN @Aula.test", Command::Etrn("@Aula.test".into())),
             ("TURN", Command::Obsolete),
             ("SEND FROM:<a@b>", Command::Obsolete),
         ] {
@@ -390,7 +328,10 @@ mod tests {
             ("MAIL FROM:<a@b>SIZE=1", (553, "5.1.7")),
             ("RCPT TO:<>", (553, "5.1.3")),
             ("RCPT TO:<luis>", (553, "5.1.3")),
-            ("RCPT TO:<a@b> NOTIFY=NEVER", (555, "5.5.4")),
+            ("RCPT TO:<a@b> SIZE=1", (555, "5.5.4")),
+            ("ETRN", (501, "5.5.4")),
+            ("ETRN [192.0.2.1]", (501, "5.5.4")),
+            ("ETRN a b", (501, "5.5.4")),
             ("AUTH", (501, "5.5.4")),
             ("VRFY", (501, "5.5.4")),
         ] {

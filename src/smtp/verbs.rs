@@ -45,14 +45,15 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "MAIL",
         section: "RFC 5321 §4.1.1.2",
-        syntax: "FROM:<ana@example.org> [SIZE=octets] [BODY=8BITMIME|BINARYMIME] [SMTPUTF8]",
+        syntax: "FROM:<ana@example.org> [SIZE=octets] [BODY=8BITMIME|BINARYMIME] [SMTPUTF8] \
+                 [RET=FULL|HDRS] [ENVID=name]",
         meaning: "begin a letter: the reverse-path, where reports go; <> for nobody",
         parse: mail,
     },
     Verb {
         name: "RCPT",
         section: "RFC 5321 §4.1.1.3",
-        syntax: "TO:<luis@example.org>",
+        syntax: "TO:<luis@example.org> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=rfc822;address]",
         meaning: "name one recipient, the forward-path; again for each",
         parse: rcpt,
     },
@@ -125,6 +126,13 @@ pub const VERBS: &[Verb] = &[
         syntax: "PLAIN|LOGIN [initial-response in base64]",
         meaning: "log in",
         parse: auth,
+    },
+    Verb {
+        name: "ETRN",
+        section: "RFC 1985 §5",
+        syntax: "[@]example.org",
+        meaning: "send what waits for this domain, with @ for those below it too",
+        parse: etrn,
     },
     Verb {
         name: "SEND",

@@ -1,4 +1,5 @@
-//! The end of a text: refused, or delivered. 250 is said when every copy is on disk.
+//! The end of a text: refused, or delivered, or queued for those who are elsewhere. 250 is said when
+//! every copy is on disk.
 //!
 //! SMTP has one reply for all recipients, and so all of them get the letter or none does. LMTP
 //! (RFC 2033 §4.2) has a reply for each.
@@ -8,10 +9,11 @@ use super::session::{Client, Envelope, Outcome, Smtpd, State};
 use crate::conf::Site;
 use crate::deliver::{self, Failure, Letter, Recipient};
 use crate::limits;
-use crate::mail::{Filter, Hop};
+use crate::mail::{Filter, Hop, Mailbox};
 use crate::net::Hangup;
-use crate::queue::Spool;
+use crate::queue::{self, Body, Goal, Queue, Spool};
 use crate::smtp::reply::Reply;
+use crate::sys::clock;
 use crate::text::printable;
 use chrono::Local;
 use std::io;
@@ -25,18 +27,21 @@ pub(super) struct Text {
     pub octets: u64,
     /// A CR stood without its LF.
     pub bare_cr: bool,
+    /// Octets above 127 came.
+    eight_bit: bool,
     /// The spool could not take it.
     broken: Option<io::Error>,
 }
 
 impl Text {
-    /// Nothing yet.
-    pub fn new(site: &Site) -> Text {
+    /// Nothing yet; these fields are added where they are missing.
+    pub fn new(site: &Site, basics: Vec<(&'static str, String)>) -> Text {
         Text {
             spool: Spool::new(site.spool.clone()),
-            filter: Filter::new(),
+            filter: Filter::new().completing(basics),
             octets: 0,
             bare_cr: false,
+            eight_bit: false,
             broken: None,
         }
     }
@@ -47,6 +52,7 @@ impl Text {
             self.spool.clear();
             return;
         }
+        self.eight_bit |= !piece.is_ascii();
         self.filter.feed(piece, self.spool.room());
         self.broken = self.spool.settle().err();
     }
@@ -55,7 +61,7 @@ impl Text {
     pub fn fits(&self, site: &Site) -> Result<(), Reply> {
         match &self.broken {
             _ if self.octets > site.message_size => Err(too_large(site.message_size)),
-            Some(error) => Err(failed(spool_failure(error))),
+            Some(error) => Err(failed(not_written("spool", error))),
             None => Ok(()),
         }
     }
@@ -91,6 +97,26 @@ impl Text {
     }
 }
 
+impl Envelope {
+    /// Who gets the letter at once, and who by the queue: all of them where there are so many
+    /// copies to write that the client would wait.
+    fn divided(&self, octets: u64) -> (&[Recipient], Vec<queue::Recipient>) {
+        let copies = self.recipients.len();
+        let too_many = copies > limits::AT_ONCE
+            || (copies > 1 && octets.saturating_mul(copies as u64) > limits::OCTETS_AT_ONCE);
+        let (here, others) = self.recipients.split_at(if too_many { 0 } else { copies });
+        let others = others.iter().zip(&self.wishes).map(|(to, wishes)| queue::Recipient {
+            goal: Goal::User(to.user.name.clone()),
+            notify: wishes.notify,
+            orcpt: wishes.orcpt.clone(),
+            ..queue::Recipient::new(1, to.forward_path.clone())
+        });
+        let leaving = self.leaving.iter().cloned().chain(others);
+        let numbered = (1..).zip(leaving).map(|(number, to)| queue::Recipient { number, ..to });
+        (here, numbered.collect())
+    }
+}
+
 impl Smtpd<'_> {
     /// Refuses, or delivers. Of several replies all but the last are sent here.
     pub(super) fn accept(
@@ -102,9 +128,11 @@ impl Smtpd<'_> {
     ) -> Result<Option<Outcome>, Hangup> {
         self.transcript.client(&format!("({} octets of text)", text.octets), "data");
         let (site, octets) = (Arc::clone(&self.site), text.octets);
+        let eight_bit = text.eight_bit || envelope.parameters.eight_bit;
         let checked = text.check(&site, envelope);
-        let content = checked
-            .and_then(|()| text.spool.content().map_err(|error| failed(spool_failure(&error))));
+        let content = checked.and_then(|()| {
+            text.spool.content().map_err(|error| failed(not_written("spool", &error)))
+        });
         let content = match content {
             Ok(content) => content,
             Err(reply) => return self.refuse_all(reply, envelope, state),
@@ -123,26 +151,79 @@ impl Smtpd<'_> {
         if self.is_lmtp() {
             return self.deliver_each(&letter, envelope, octets, state);
         }
-        Ok(Some(self.deliver(&letter, &envelope.recipients, octets)))
+        Ok(Some(self.promise(&letter, envelope, octets, eight_bit)))
     }
 
-    /// To all of them, or to none.
+    /// To all of them, or to none: what leaves is written first, where no runner looks, and shown
+    /// when the copies of this host are in their mailboxes.
+    fn promise(
+        &mut self,
+        letter: &Letter,
+        envelope: &Envelope,
+        octets: u64,
+        eight_bit: bool,
+    ) -> Outcome {
+        let (here, leaving) = envelope.divided(octets);
+        let lost = |error: io::Error| failed(not_written("queue", &error));
+        if leaving.is_empty() {
+            return self.deliver(letter, here, octets);
+        }
+        let queued = self.queued(envelope, leaving, eight_bit);
+        // RFC 5321 §7.2: nobody learns from it who else gets the letter.
+        let alone = (queued.recipients.len() == 1).then(|| &queued.recipients[0].path);
+        let head = letter.hop.as_ref().map_or(String::new(), |hop| hop.received(alone));
+        let pending =
+            Queue::new(&self.site.queue).prepare(&queued, head.as_bytes(), &letter.content);
+        let mut pending = pending.map_err(lost)?;
+        self.deliver(letter, here, octets)?;
+        pending.show().and_then(|()| pending.settle()).map_err(lost)?;
+        deliver::summon(&self.site);
+        for to in &queued.recipients {
+            self.tell(letter, &to.path, "queue=yes", octets);
+        }
+        (self.letters, self.errors) = (self.letters + usize::from(here.is_empty()), 0);
+        Ok(Reply::new(250, "2.0.0", format!("{} is queued", queued.id)))
+    }
+
+    /// The letter as the queue has it.
+    fn queued(
+        &self,
+        envelope: &Envelope,
+        recipients: Vec<queue::Recipient>,
+        eight_bit: bool,
+    ) -> queue::Envelope {
+        let (now, from) = (clock::micros() / 1_000_000, envelope.reverse_path.clone());
+        queue::Envelope {
+            body: if eight_bit { Body::EightBit } else { Body::SevenBit },
+            utf8: envelope.parameters.utf8,
+            ret: envelope.parameters.ret,
+            envid: envelope.parameters.envid.clone(),
+            submitter: self.user.as_ref().map(|user| user.name.clone()),
+            recipients,
+            ..queue::Envelope::new(envelope.id.clone(), now, from)
+        }
+    }
+
+    /// Into mailboxes.
     fn deliver(&mut self, letter: &Letter, to: &[Recipient], octets: u64) -> Outcome {
         deliver::local(letter, to, self.site.deliver_wait).map_err(failed)?;
-        self.letters += 1;
+        self.letters += usize::from(!to.is_empty());
         // As Postfix has it: what counts is errors since a letter was taken.
         self.errors = 0;
+        for recipient in to {
+            let user = format!("user={}", recipient.user.name);
+            self.tell(letter, &recipient.forward_path, &user, octets);
+        }
+        let id = letter.hop.as_ref().map_or("", |hop| hop.id);
+        Ok(Reply::new(250, "2.0.0", format!("{id} is delivered")))
+    }
+
+    /// One line of the log for each recipient.
+    fn tell(&self, letter: &Letter, to: &Mailbox, how: &str, octets: u64) {
         let (id, letter_id) = (&self.id, letter.hop.as_ref().map_or("", |hop| hop.id));
         let from = letter.reverse_path.map_or(String::new(), ToString::to_string);
-        let from = printable(from.as_bytes());
-        for recipient in to {
-            let to = printable(recipient.forward_path.to_string().as_bytes());
-            let user = &recipient.user.name;
-            log::info!(
-                "{id} letter={letter_id} from=<{from}> to=<{to}> user={user} size={octets} reply=250"
-            );
-        }
-        Ok(Reply::new(250, "2.0.0", format!("{letter_id} is delivered")))
+        let (from, to) = (printable(from.as_bytes()), printable(to.to_string().as_bytes()));
+        log::info!("{id} letter={letter_id} from=<{from}> to=<{to}> {how} size={octets} reply=250");
     }
 
     /// RFC 2033 §4.2: for each RCPT that was accepted its own reply, as soon as it is known.
@@ -213,12 +294,11 @@ impl Smtpd<'_> {
     }
 }
 
-fn spool_failure(error: &io::Error) -> Failure {
+fn not_written(what: &str, error: &io::Error) -> Failure {
+    let why = format!("{what}: {error}");
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Failure::DiskFull(format!("spool: {error}"))
-        }
-        _ => Failure::Unavailable(format!("spool: {error}")),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Failure::DiskFull(why),
+        _ => Failure::Unavailable(why),
     }
 }
 

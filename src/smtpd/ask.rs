@@ -17,9 +17,19 @@ impl Smtpd<'_> {
             let text = "We do not tell; send a letter and see";
             return Ok(Reply::new(252, "2.0.0", text).by("RFC 5321 §7.3"));
         }
-        let address = route::verify(&self.site, &self.live.auth, &self.live.route, &path)
-            .map_err(|refusal| unknown(refusal, who, utf8))?;
-        Ok(told(Reply::new(250, "2.1.5", format!("<{address}>")), utf8))
+        match route::verify(&self.site, &self.live.auth, &self.live.route, &path) {
+            Ok(address) => Ok(told(Reply::new(250, "2.1.5", format!("<{address}>")), utf8)),
+            // RFC 5321 §3.4
+            Err(Refusal::Elsewhere(there)) => {
+                let text = format!("User not local; will forward to <{there}>");
+                Ok(told(Reply::new(251, "2.1.5", text).by("RFC 5321 §3.4"), utf8))
+            }
+            Err(Refusal::NotLocal) if self.is_held(&path.domain) => {
+                let text = "Its mail is taken here and handed on; who is there we do not know";
+                Ok(Reply::new(252, "2.1.5", text).by("RFC 5321 §3.5.3"))
+            }
+            Err(refusal) => Err(unknown(refusal, who, utf8)),
+        }
     }
 
     /// RFC 5321 §3.5.1: one line a member. 252 where the site does not tell (§7.3).

@@ -2,10 +2,11 @@
 
 use super::accept::Text;
 use super::session::{Client, Envelope, Outcome, Smtpd, State, order};
-use crate::mail::ToText;
+use crate::mail::{Mailbox, ToText, date};
 use crate::net::Hangup;
 use crate::net::dot::{Discipline, Unstuff};
 use crate::smtp::reply::Reply;
+use chrono::Local;
 
 /// A letter that comes in chunks.
 pub(super) struct Chunks {
@@ -22,7 +23,8 @@ impl Smtpd<'_> {
         let go_on = Reply::new(354, "", "Go on, and end with a dot alone on its line");
         self.reply(&go_on, state, "RFC 5321 §4.1.1.4")?;
         self.conn.flush()?;
-        let text = self.text()?;
+        let State::Letter(_, envelope) = &*state else { return Ok(None) };
+        let text = self.text(Text::new(&self.site, self.basics(envelope)))?;
         // RFC 5321 §4.1.1.4: whatever the reply, the buffers are cleared.
         let State::Letter(client, envelope) = std::mem::replace(state, State::Greeted) else {
             return Ok(None);
@@ -39,7 +41,7 @@ impl Smtpd<'_> {
             let text = "MAIL said BINARYMIME, so the letter comes by BDAT";
             return Err(order(text).by("RFC 3030 §3"));
         }
-        match (envelope.recipients.is_empty(), envelope.asked) {
+        match (envelope.accepted.is_empty(), envelope.asked) {
             (false, _) => Ok(()),
             (true, 0) => Err(order("RCPT comes first: RCPT TO:<luis@example.org>")),
             (true, _) if self.is_lmtp() => {
@@ -49,9 +51,22 @@ impl Smtpd<'_> {
         }
     }
 
+    /// RFC 6409 §8.2, §8.3, RFC 5322 §3.6: what a letter must have, for those that our users hand in;
+    /// those of other hosts pass as they are (RFC 5321 §6.4).
+    fn basics(&self, envelope: &Envelope) -> Vec<(&'static str, String)> {
+        let Some(user) = &self.user else { return Vec::new() };
+        let id = format!("<{}@{}>", envelope.id, self.site.hostname);
+        let mut basics = vec![("Date", date(Local::now())), ("Message-ID", id)];
+        let domain = self.our_domain("");
+        let from = Mailbox { local_part: user.name.clone(), domain };
+        if from.is_ascii() || envelope.parameters.utf8 {
+            basics.push(("From", from.to_string()));
+        }
+        basics
+    }
+
     /// Reads up to the dot.
-    fn text(&mut self) -> Result<Text, Hangup> {
-        let mut text = Text::new(&self.site);
+    fn text(&mut self, mut text: Text) -> Result<Text, Hangup> {
         let mut dots = Unstuff::new(self.discipline.unwrap_or(Discipline::Strict));
         let mut piece = Vec::new();
         while !dots.done {
@@ -75,8 +90,8 @@ impl Smtpd<'_> {
         state: &mut State,
     ) -> Result<Option<Outcome>, Hangup> {
         let (client, envelope, mut chunks) = match std::mem::replace(state, State::Greeted) {
-            State::Letter(client, envelope) if !envelope.recipients.is_empty() => {
-                let text = Text::new(&self.site);
+            State::Letter(client, envelope) if !envelope.accepted.is_empty() => {
+                let text = Text::new(&self.site, self.basics(&envelope));
                 (client, envelope, Box::new(Chunks { text, reader: ToText::new() }))
             }
             State::Chunks(client, envelope, chunks) => (client, envelope, chunks),

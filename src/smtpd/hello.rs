@@ -35,6 +35,12 @@ impl Smtpd<'_> {
             reply = reply.and(keyword);
         }
         reply = reply.and(format!("SIZE {}", self.site.message_size));
+        if !self.is_lmtp() {
+            reply = reply.and("DSN");
+            if !self.site.relay_domains.is_empty() {
+                reply = reply.and("ETRN");
+            }
+        }
         if self.site.expn {
             reply = reply.and("EXPN");
         }

@@ -11,5 +11,6 @@ mod data; // §4.1.1.4, RFC 3030: DATA, BDAT
 mod envelope; // §4.1.1.2, 3, 5: MAIL, RCPT, RSET
 mod hello; // §4.1.1.1, RFC 2033 §4.1, RFC 3207: EHLO, HELO, LHLO, STARTTLS
 mod login; // RFC 4954: AUTH
+mod relay; // §3.6: for whom letters leave, RFC 1985: ETRN
 
 pub use session::{Live, refuse, serve};

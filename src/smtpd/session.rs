@@ -5,12 +5,14 @@ use super::data::Chunks;
 use crate::auth;
 use crate::conf::{Role, Site};
 use crate::deliver::Recipient;
+use crate::dns;
 use crate::limits;
 use crate::mail::Mailbox;
 use crate::net::dot::Discipline;
 use crate::net::{Conn, Full, Hangup, Line, Session, Transcript};
+use crate::queue;
 use crate::route;
-use crate::smtp::command::{self, Command, Parameters, Verb};
+use crate::smtp::command::{self, Command, Parameters, Verb, Wishes};
 use crate::smtp::reply::Reply;
 use crate::text::printable;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ pub struct Live {
     pub auth: auth::Live,
     /// The aliases file.
     pub route: route::Live,
+    /// Who is asked for the names of clients.
+    pub dns: dns::Live,
 }
 
 /// RFC 5321 §4.1.4: what may come next. Each state carries what exists only in it.
@@ -44,7 +48,7 @@ impl State {
             State::Refusing => "refusing",
             State::Greeted => "greeted",
             State::Ready(_) => "ready",
-            State::Letter(_, envelope) if envelope.recipients.is_empty() => "mail",
+            State::Letter(_, envelope) if envelope.accepted.is_empty() => "mail",
             State::Letter(..) => "rcpt",
             State::Chunks(..) => "chunks",
         }
@@ -64,7 +68,12 @@ pub(super) struct Envelope {
     pub id: String,
     pub reverse_path: Option<Mailbox>,
     pub parameters: Parameters,
+    /// Whose mailboxes it goes into,
     pub recipients: Vec<Recipient>,
+    /// what the sender wants to hear of each of them,
+    pub wishes: Vec<Wishes>,
+    /// and who gets it by the queue.
+    pub leaving: Vec<queue::Recipient>,
     /// RCPT commands, refused ones included.
     pub asked: usize,
     /// For each RCPT that was answered with 250, who it means; several may mean the same.
@@ -85,6 +94,8 @@ pub(super) struct Smtpd<'a> {
     /// How lines end; nobody knows before the first command.
     pub discipline: Option<Discipline>,
     pub user: Option<auth::User>,
+    /// The confirmed names of the client's address, once somebody had to know.
+    pub names: Option<Result<Vec<String>, dns::Failure>>,
     /// AUTH was the last command: a line that is none may be a password.
     after_auth: bool,
     /// The reply may wait for those to the commands behind (RFC 2920 §3.2).
@@ -108,6 +119,7 @@ pub fn serve(session: Session, live: &Live) {
         transcript,
         discipline: None,
         user: None,
+        names: None,
         after_auth: false,
         may_wait: false,
         letters: 0,
@@ -186,7 +198,8 @@ impl Smtpd<'_> {
             return Ok(("RFC 5321 §2.3.8", Some(Err(reply))));
         }
         let (verb, mut command) = command::parse(&octets);
-        self.may_wait = matches!(command, Ok(Command::Mail(..) | Command::Rcpt(_) | Command::Rset));
+        self.may_wait =
+            matches!(command, Ok(Command::Mail(..) | Command::Rcpt(..) | Command::Rset));
         let is_secret = verb.is_none() && self.after_auth;
         if self.transcript.is_on() {
             let shown = match is_secret {
@@ -252,9 +265,17 @@ impl Smtpd<'_> {
             }
 
             // RFC 5321 §4.1.1.3
-            (Command::Rcpt(path), State::Letter(_, envelope)) => self.rcpt(path, envelope),
-            (Command::Rcpt(_), State::Chunks(..)) => Err(in_a_letter()),
-            (Command::Rcpt(_), _) => Err(order("MAIL comes first: MAIL FROM:<ana@example.org>")),
+            (Command::Rcpt(path, wishes), State::Letter(_, envelope)) => {
+                self.rcpt(path, wishes, envelope)
+            }
+            (Command::Rcpt(..), State::Chunks(..)) => Err(in_a_letter()),
+            (Command::Rcpt(..), _) => Err(order("MAIL comes first: MAIL FROM:<ana@example.org>")),
+
+            // RFC 1985 §5
+            (Command::Etrn(_), _) if self.is_lmtp() => Err(other_protocol("ETRN is for SMTP")),
+            (Command::Etrn(_), State::Greeted) => Err(hello_first()),
+            (Command::Etrn(_), State::Letter(..) | State::Chunks(..)) => Err(in_a_letter()),
+            (Command::Etrn(node), State::Ready(_)) => self.etrn(&node),
 
             // RFC 5321 appendix F
             (Command::Obsolete, _) => Err(self.obsolete()),

@@ -75,12 +75,13 @@ pub fn runner_fault() -> Option<String> {
 
 /// Starts `runq`, which lies beside this program, in a session of its own, with nothing of ours
 /// open. It keeps the right to lend accounts, where this thread has it.
-pub fn runner(configuration: Option<&Path>) -> io::Result<Child> {
+pub fn runner(configuration: Option<&Path>, arguments: &[&str]) -> io::Result<Child> {
     identity::refuse_borrowed("a program")?;
     let mut command = Command::new(std::env::current_exe()?.with_file_name("runq"));
     if let Some(file) = configuration {
         command.arg("-f").arg(file);
     }
+    command.args(arguments);
     let null = process::Stdio::null;
     command.stdin(null()).stdout(null()).stderr(null()).current_dir("/");
     for (name, _) in std::env::vars_os() {
