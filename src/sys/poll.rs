@@ -23,7 +23,8 @@ pub fn readable_of(fds: &[BorrowedFd], timeout: Option<Duration>) -> io::Result<
     Ok(polled.iter().map(|fd| fd.any().unwrap_or(true)).collect())
 }
 
-fn wait(fds: &mut [PollFd], timeout: Option<Duration>) -> io::Result<()> {
+/// Waits for whatever each of them is to be asked.
+pub(super) fn wait(fds: &mut [PollFd], timeout: Option<Duration>) -> io::Result<()> {
     let end = timeout.map(|timeout| Instant::now() + timeout);
     loop {
         let left = match end {
