@@ -1,5 +1,6 @@
 //! Delivery: a letter that was received becomes a message in mailboxes, or leaves.
 
+mod behalf; // programs and files, from the queue
 mod change; // what the postmaster does to a queued letter
 mod etrn; // RFC 1985: letters that are asked for
 mod expand; // what addresses come to
@@ -21,9 +22,9 @@ mod targets; // which hosts, in which order
 mod work; // one letter at work
 
 pub use change::{Change, Refused, change};
-pub use explain::explain;
 pub use etrn::{Turn, turn};
 pub use expand::recipient;
+pub use explain::explain;
 pub use local::{Failure, Letter, Recipient, local, room};
 pub use logins::logins_fault;
 pub use run::{Orders, Runner};
