@@ -71,8 +71,12 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) {
 
 /// A dialogue about mailboxes holds for both formats.
 fn plays(path: &Path) -> Vec<(PathBuf, &'static str)> {
-    let both = ["pop3", "suite"].iter().any(|folder| path.parent().unwrap().ends_with(folder));
-    let formats: &[&str] = if both { &["maildir:~/Maildir", MBOX] } else { &["maildir:~/Maildir"] };
+    let both =
+        ["imap", "pop3", "suite"].iter().any(|folder| path.parent().unwrap().ends_with(folder));
+    // What holds for one only says so.
+    let sets_it = std::fs::read_to_string(path).is_ok_and(|text| text.contains("\nset mailbox "));
+    let formats: &[&str] =
+        if both && !sets_it { &["maildir:~/Maildir", MBOX] } else { &["maildir:~/Maildir"] };
     formats.iter().map(|format| (path.to_owned(), *format)).collect()
 }
 

@@ -211,6 +211,7 @@ impl Tree {
             for (from, to) in &pairs {
                 let both = from.directory.as_ref().zip(to.directory.as_ref());
                 let Some((old, new)) = both else { continue };
+                notes.had_validity(Uidlist::read(&root.open_dir(old)?)?.validity);
                 root.rename(old, &root, new)?;
                 notes.rename_use(&from.shown, &to.shown);
             }

@@ -233,7 +233,8 @@ impl Tree {
                 false => self.names(&self.root()?)?,
             };
             self.make_room(&new)?;
-            let _locked = if is_one { old.lock(false)? } else { None };
+            let locked = if is_one { old.lock(false)? } else { None };
+            notes.had_validity(locked.as_ref().map_or(0, |(_, state)| state.validity));
             let (here, there) = (Dir::open(&old.directory)?, Dir::open(&new.directory)?);
             if is_one {
                 here.rename(&old.state, &there, &new.state)?;
@@ -244,7 +245,11 @@ impl Tree {
             notes.rename_use(&from, &to);
             let start = format!("{from}/");
             for name in below.iter().filter(|name| name.starts_with(&start)) {
-                notes.rename_use(name, &format!("{to}{}", &name[from.len()..]));
+                let new = format!("{to}{}", &name[from.len()..]);
+                let place = self.place_of(&new);
+                let state = State::open_named(&place.directory, &place.state, false)?;
+                notes.had_validity(state.map_or(0, |state| state.validity));
+                notes.rename_use(name, &new);
             }
             Ok(())
         })?;

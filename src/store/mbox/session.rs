@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::super::flags::{Change, Flags, Marks};
 use super::super::folders::Status;
 use super::super::selected::{CHANGED, Changes, GONE, RECENT, Summary};
-use super::super::{Error, Wire, room_for};
+use super::super::{Error, Wire, removed_mailbox, room_for};
 use super::field;
 use super::folders::{Place, Tree};
 use super::lock::Locked;
@@ -190,7 +190,7 @@ impl Session {
     /// Puts what was found beside what is known; UIDs rise in both.
     fn join(&mut self, numbers: Numbers, found: &[Entry], recent: &[u32]) -> Result<(), Error> {
         if ![0, numbers.validity].contains(&self.numbers.validity) {
-            return Err(io::Error::other("the mailbox was replaced").into());
+            return Err(removed_mailbox().into());
         }
         self.numbers = numbers;
         self.stamp = None;
@@ -449,7 +449,7 @@ impl Place {
     /// The numbers of an INBOX that no letter has come to.
     fn numbers_of_none(&self) -> Result<Numbers, Error> {
         if !self.is_inbox {
-            return Err(io::Error::other("the mailbox was removed").into());
+            return Err(removed_mailbox().into());
         }
         let state = State::open_named(&self.directory, &self.state, true)?;
         let Some(mut state) = state else { return Err(Error::gone()) };
