@@ -517,7 +517,7 @@ fn folders_of_mboxes_are_made_renamed_and_removed() {
     for (from, to) in [("Sent", "a-b"), ("Sent", "z"), ("Sent", "inbox"), ("Sent", "Sent")] {
         assert!(matches!(folders.rename(from, to), Err(FolderError::Exists)), "{from} {to}");
     }
-    assert!(matches!(folders.delete("z"), Err(FolderError::Invalid(_))));
+    assert!(matches!(folders.delete("z"), Err(FolderError::HasChildren)));
     assert!(matches!(folders.delete("INBOX"), Err(FolderError::Invalid(_))));
     assert!(matches!(folders.delete("none"), Err(FolderError::Missing)));
     folders.delete("z/a/b/c").unwrap();
