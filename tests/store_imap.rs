@@ -84,7 +84,7 @@ fn folders_are_made_renamed_and_removed() {
     for name in ["Sent", "INBOX", "iNbOx", "Inbox/kid"] {
         assert!(matches!(folders.create(name, None), Err(FolderError::Exists)), "{name}");
     }
-    for name in ["", "/", "a/", "/a", "a//b", "a.b", "a\nb", &"x".repeat(300), &"ñ".repeat(100)] {
+    for name in ["", "/", "/a", "a//b", "a.b", "a\nb", &"x".repeat(300), &"ñ".repeat(100)] {
         assert!(matches!(folders.create(name, None), Err(FolderError::Invalid(_))), "{name}");
         assert!(!folders.exists(name).unwrap(), "{name}");
     }

@@ -160,7 +160,7 @@ impl Selected {
     pub fn rest(&mut self) {
         match self {
             Selected::Maildir(session) => session.rest(),
-            Selected::Mbox(_) => {}
+            Selected::Mbox(session) => session.rest(),
         }
     }
 
@@ -200,7 +200,7 @@ impl Selected {
     pub fn cached(&mut self, index: usize) -> Option<Vec<u8>> {
         match self {
             Selected::Maildir(session) => session.cached(index),
-            Selected::Mbox(_) => None,
+            Selected::Mbox(session) => session.cached(index),
         }
     }
 
@@ -209,7 +209,7 @@ impl Selected {
     pub fn remember(&mut self, index: usize, octets: &[u8]) {
         match self {
             Selected::Maildir(session) => session.remember(index, octets),
-            Selected::Mbox(_) => {}
+            Selected::Mbox(session) => session.remember(index, octets),
         }
     }
 

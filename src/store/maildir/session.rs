@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::cache::Cache;
+use super::super::cache::{self, Cache};
 use super::super::folders::Status;
 use super::super::selected::{CHANGED, Changes, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
@@ -277,7 +277,7 @@ impl Session {
     fn cache(&mut self) -> Option<&mut Cache> {
         if self.cache.is_none() {
             let validity = self.uid_validity;
-            self.cache = Cache::open(&self.hold().ok()?.maildir.root, validity).ok();
+            self.cache = Cache::open(&self.hold().ok()?.maildir.root, cache::NAME, validity).ok();
         }
         self.cache.as_mut()
     }

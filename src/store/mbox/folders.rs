@@ -16,7 +16,8 @@ use super::super::maildir::subscriptions;
 use super::intake;
 use super::session::Session;
 use super::state::{self, State};
-use super::{DEPTH, lock};
+use super::work::{CACHE, LIST};
+use super::{DEPTH, lock, table};
 use crate::sys::dir::{self, Dir, Kind};
 use crate::text::utf7;
 
@@ -49,6 +50,21 @@ pub struct Place {
 }
 
 impl Place {
+    /// A file of ours beside the state, by how its name begins.
+    pub fn beside(&self, start: &[u8]) -> Vec<u8> {
+        let own = self.mbox.file_name().unwrap_or_default().as_bytes();
+        [start, if self.is_inbox { b"INBOX" } else { own }].concat()
+    }
+
+    /// Takes away what can be had again.
+    fn forget(&self) {
+        if let Ok(dir) = Dir::open(&self.directory) {
+            for start in [LIST, CACHE] {
+                let _ = dir.unlink(&self.beside(start));
+            }
+        }
+    }
+
     /// Where files of our own may lie.
     pub fn spool(&self) -> &Path {
         &self.spool
@@ -192,6 +208,7 @@ impl Tree {
             notes.set_use(&name, None);
             std::fs::remove_file(&place.mbox)?;
             let _ = Dir::open(&place.directory)?.unlink(&place.state);
+            place.forget();
             Ok(Dir::open(&place.directory)?.sync()?)
         })?;
         self.tidy(&place);
@@ -236,6 +253,7 @@ impl Tree {
             let (here, there) = (Dir::open(&old.directory)?, Dir::open(&new.directory)?);
             if is_one {
                 here.rename(&old.state, &there, &new.state)?;
+                old.forget();
             }
             std::fs::rename(&old.mbox, &new.mbox)?;
             there.sync()?;
@@ -281,7 +299,14 @@ impl Tree {
 
     /// Counts; see `Folders::status`.
     pub fn status(&self, name: &str) -> Result<Status, FolderError> {
-        Ok(self.open(name, true)?.status())
+        let place = self.place(name)?;
+        if let Some(stat) = place.stat()?
+            && let Ok(dir) = Dir::open(&place.directory)
+            && let Some(status) = table::status(&dir, &place.beside(LIST), &stat)
+        {
+            return Ok(status);
+        }
+        Ok(Session::open(self, place, true)?.status())
     }
 
     /// Selects a mailbox.
