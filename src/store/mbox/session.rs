@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::super::cache::Cache;
 use super::super::flags::{Change, Flags, Marks};
@@ -32,7 +33,7 @@ pub struct Session {
     /// Each with its place among the entries.
     messages: Vec<Summary>,
     /// The file when it was last read.
-    pub(super) entries: Vec<Entry>,
+    entries: Arc<Vec<Entry>>,
     /// How many of them the caller was told of.
     shown: usize,
     highest: u32,
@@ -56,7 +57,7 @@ impl Session {
             place,
             is_read_only,
             messages: Vec::new(),
-            entries: Vec::new(),
+            entries: Arc::default(),
             shown: 0,
             highest: 0,
             numbers: Numbers { validity: 0, last: 0 },
@@ -124,7 +125,7 @@ impl Session {
         if !self.is_read_only && !recent.is_empty() {
             return Ok(false);
         }
-        self.join(table.numbers, table.entries, &recent)?;
+        self.join(table.numbers, Arc::new(table.entries), &recent)?;
         self.stamp = Some(*stat);
         Ok(true)
     }
@@ -138,7 +139,7 @@ impl Session {
             Some(work) => self.take_in(work)?,
             None => {
                 let numbers = self.place.numbers_of_none()?;
-                self.join(numbers, Vec::new(), &[])?;
+                self.join(numbers, Arc::default(), &[])?;
             }
         }
         Ok(work)
@@ -154,7 +155,12 @@ impl Session {
     }
 
     /// Puts what was found beside what is known; UIDs rise in both.
-    fn join(&mut self, numbers: Numbers, found: Vec<Entry>, recent: &[u32]) -> Result<(), Error> {
+    fn join(
+        &mut self,
+        numbers: Numbers,
+        found: Arc<Vec<Entry>>,
+        recent: &[u32],
+    ) -> Result<(), Error> {
         if ![0, numbers.validity].contains(&self.numbers.validity) {
             return Err(io::Error::other("the mailbox was replaced").into());
         }

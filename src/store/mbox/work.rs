@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::Error;
@@ -24,7 +25,7 @@ use crate::sys::dir::{Dir, Stat};
 pub struct Work {
     pub locked: Locked,
     pub state: State,
-    pub entries: Vec<Entry>,
+    pub entries: Arc<Vec<Entry>>,
     pub numbers: Numbers,
     /// UIDs of those that nobody had seen.
     pub recent: Vec<u32>,
@@ -52,14 +53,17 @@ impl Work {
     pub fn begin(
         place: &Place,
         names: &mut Vec<String>,
-        known: Option<(Stat, Vec<Entry>)>,
+        known: Option<(Stat, Arc<Vec<Entry>>)>,
         purpose: Purpose,
     ) -> Result<Option<Work>, Error> {
         let Some((locked, state)) = place.lock(purpose.make)? else { return Ok(None) };
         let stat = Stat::of_file(&locked.file)?;
         let (entries, is_left) = match known {
             Some((known, entries)) if known == stat => (entries, true),
-            _ => read(place, &locked.file, &stat, names)?,
+            _ => {
+                let (entries, is_left) = read(place, &locked.file, &stat, names)?;
+                (Arc::new(entries), is_left)
+            }
         };
         // Careful: the file's own keywords come first, and a full list takes no more.
         for word in purpose.words {
@@ -103,7 +107,8 @@ impl Work {
             Err(Error::Full(_)) if more == 0 => {
                 let (_, given) = number::number(&self.state, &self.entries);
                 let unnumbered = |(entry, uid): &(&mut Entry, u32)| entry.facts.uid != *uid;
-                let entries = self.entries.iter_mut().zip(given).filter(unnumbered);
+                let entries =
+                    Arc::make_mut(&mut self.entries).iter_mut().zip(given).filter(unnumbered);
                 entries.for_each(|(entry, _)| entry.facts.uid = 0);
                 Ok(())
             }
@@ -121,8 +126,8 @@ impl Work {
         let is_kept = |entries: &Vec<Entry>| entries.last().map_or(0, Entry::end) == end;
         let count = self.entries.len();
         self.entries = match laid.filter(is_kept) {
-            Some(entries) => entries,
-            None => scan::scan_named(file, names)?,
+            Some(entries) => Arc::new(entries),
+            None => Arc::new(scan::scan_named(file, names)?),
         };
         let before = std::mem::replace(&mut self.stat, table::settle(file)?);
         if applied.is_ok() {
