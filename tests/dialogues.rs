@@ -69,14 +69,16 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// A dialogue about mailboxes holds for both formats.
+/// A dialogue about mailboxes holds for both formats, unless it sets one.
 fn plays(path: &Path) -> Vec<(PathBuf, &'static str)> {
-    let both =
-        ["imap", "pop3", "suite"].iter().any(|folder| path.parent().unwrap().ends_with(folder));
-    // What holds for one only says so.
-    let sets_it = std::fs::read_to_string(path).is_ok_and(|text| text.contains("\nset mailbox "));
-    let formats: &[&str] =
-        if both && !sets_it { &["maildir:~/Maildir", MBOX] } else { &["maildir:~/Maildir"] };
+    let folders = ["imap", "pop3", "suite"];
+    let is_of_mailboxes = folders.iter().any(|folder| path.parent().unwrap().ends_with(folder));
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let sets_one = text.lines().any(|line| line.starts_with("set mailbox "));
+    let formats: &[&str] = match is_of_mailboxes && !sets_one {
+        true => &["maildir:~/Maildir", MBOX],
+        false => &["maildir:~/Maildir"],
+    };
     formats.iter().map(|format| (path.to_owned(), *format)).collect()
 }
 

@@ -57,12 +57,13 @@ impl Tree {
         }
         names.remove("INBOX");
         let notes = Notes::read(&root, notes::MAILDIR)?;
-        let inbox = Folder { name: "INBOX".into(), selectable: true, use_: None };
+        let inbox = Folder { name: "INBOX".into(), selectable: true, holds: true, use_: None };
         let mut folders = vec![inbox];
         folders.extend(names.into_iter().map(|(name, selectable)| Folder {
             use_: notes.use_of(&name).filter(|_| selectable),
             name,
             selectable,
+            holds: true,
         }));
         // Levels count, not octets: what is below `a` comes before `a-b`.
         folders.sort_by(|a, b| {

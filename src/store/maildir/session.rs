@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::cache::Cache;
+use super::super::cache::{self, Cache};
 use super::super::folders::Status;
 use super::super::selected::{CHANGED, Changes, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
@@ -300,7 +300,7 @@ impl Session {
     fn cache(&mut self) -> Option<&mut Cache> {
         if self.cache.is_none() {
             let validity = self.uid_validity;
-            self.cache = Cache::open(&self.hold().ok()?.maildir.root, validity).ok();
+            self.cache = Cache::open(&self.hold().ok()?.maildir.root, cache::NAME, validity).ok();
         }
         self.cache.as_mut()
     }
