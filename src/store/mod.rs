@@ -105,6 +105,13 @@ fn room_for(octets: u64) -> Result<Vec<u8>, Error> {
     Ok(room)
 }
 
+const REMOVED: ErrorKind = ErrorKind::StaleNetworkFileHandle;
+
+/// What `is_removed_mailbox` tells of.
+fn removed_mailbox() -> io::Error {
+    io::Error::new(REMOVED, "the mailbox was removed, or numbered anew")
+}
+
 impl Error {
     /// Whether it is about a message that another program took away.
     pub fn is_gone(&self) -> bool {
@@ -113,8 +120,7 @@ impl Error {
 
     /// Whether the mailbox itself was removed, or another stands in its place.
     pub fn is_removed_mailbox(&self) -> bool {
-        let removed = ErrorKind::StaleNetworkFileHandle;
-        matches!(self, Error::Unavailable(error) if error.kind() == removed)
+        matches!(self, Error::Unavailable(error) if error.kind() == REMOVED)
     }
 
     /// Whether it is about a message that is too large to be held in memory.

@@ -162,7 +162,10 @@ impl Selected {
     pub fn rest(&mut self) -> bool {
         match self {
             Selected::Maildir(session) => session.rest(),
-            Selected::Mbox(_) => false,
+            Selected::Mbox(session) => {
+                session.rest();
+                false
+            }
         }
     }
 
@@ -210,7 +213,7 @@ impl Selected {
     pub fn cached(&mut self, index: usize) -> Option<Vec<u8>> {
         match self {
             Selected::Maildir(session) => session.cached(index),
-            Selected::Mbox(_) => None,
+            Selected::Mbox(session) => session.cached(index),
         }
     }
 
@@ -219,7 +222,7 @@ impl Selected {
     pub fn remember(&mut self, index: usize, octets: &[u8]) {
         match self {
             Selected::Maildir(session) => session.remember(index, octets),
-            Selected::Mbox(_) => {}
+            Selected::Mbox(session) => session.remember(index, octets),
         }
     }
 

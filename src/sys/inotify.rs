@@ -71,10 +71,11 @@ impl Watcher {
         Ok(Watcher(Inotify::init(InitFlags::IN_CLOEXEC)?))
     }
 
-    /// Watches for names in a directory that come, go, and change.
+    /// Watches for names in a directory that come, go, and change, and files that were written.
     pub fn add(&self, directory: &Path) -> io::Result<Watched> {
         let flags = AddWatchFlags::IN_MOVE
             | AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_CLOSE_WRITE
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_ONLYDIR

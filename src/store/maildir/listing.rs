@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::checksum::checksum;
+use super::super::checksum::{Checksum, checksum};
 use super::super::flags::{Flags, Marks};
 use super::super::folders::Status;
 use super::super::selected::{Summary, UNKNOWN};
@@ -24,6 +24,8 @@ const MAGIC: &[u8; 8] = b"buzonL1\n";
 /// A listing beyond this is none of ours.
 const LONGEST: u64 = 1 << 31;
 const RECORD: usize = 32;
+/// So much is read at once: whole records, and whole blocks of the checksum.
+const PIECE: usize = 64 * 1024;
 /// The numbers of the head, eight octets each; the last is its checksum.
 const NUMBERS: usize = 16;
 const HEAD: usize = 8 + 8 * NUMBERS;
@@ -75,22 +77,31 @@ impl Listing {
     /// Reads such a file.
     pub fn read_file(file: &File) -> Option<Listing> {
         let size = Stat::of_file(file).ok()?.size.min(LONGEST);
-        let mut octets = vec![0; size as usize];
+        let mut octets = [0; HEAD];
         file.read_exact_at(&mut octets, 0).ok()?;
-        let (truth, numbers) = head(octets.get(..HEAD)?)?;
-        let [validity, next, count, _, _, _, _, sum] = numbers;
-        let body = &octets[HEAD..];
-        if checksum(body) != sum {
-            return None;
+        let (truth, [validity, next, count, _, _, _, _, wanted]) = head(&octets)?;
+        let mut left = usize::try_from(size).ok()?.checked_sub(HEAD)?;
+        let count = usize::try_from(count).ok().filter(|count| *count <= left / RECORD)?;
+        let (mut sum, mut odd) = (Checksum::default(), Vec::new());
+        let (mut messages, mut at) = (Vec::with_capacity(count), HEAD as u64);
+        let mut piece = vec![0; PIECE.min(left)];
+        while left > 0 {
+            let piece = &mut piece[..PIECE.min(left)];
+            file.read_exact_at(piece, at).ok()?;
+            at += piece.len() as u64;
+            left -= piece.len();
+            sum.feed(piece);
+            let (records, _) = piece.as_chunks::<RECORD>();
+            let here = records.len().min(count - messages.len());
+            messages.extend(records[..here].iter().map(read_record));
+            odd.extend_from_slice(&piece[here * RECORD..]);
         }
-        let end = usize::try_from(count).ok()?.checked_mul(RECORD)?;
-        let (records, _) = body.get(..end)?.as_chunks::<RECORD>();
-        Some(Listing {
+        (sum.end() == wanted).then_some(Listing {
             truth,
             uid_validity: u32::try_from(validity).ok()?,
             uid_next: u32::try_from(next).ok()?,
-            messages: records.iter().map(read_record).collect(),
-            odd: read_odd(&body[end..])?,
+            messages,
+            odd: read_odd(&odd)?,
         })
     }
 

@@ -7,12 +7,12 @@
 use std::io;
 use std::sync::Arc;
 
-use super::super::Error;
 use super::super::selected::{CHANGED, GONE, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
+use super::super::{Error, removed_mailbox};
 use super::crowd::Left;
 use super::listing::{Listing, Truth};
-use super::session::{BARE, IN_NEW, ODD, Session, gone_mailbox};
+use super::session::{BARE, IN_NEW, ODD, Session};
 use super::uidlist;
 
 /// What is kept of the messages.
@@ -85,7 +85,7 @@ impl Session {
     /// Takes the messages back.
     pub(super) fn wake(&mut self) -> io::Result<()> {
         let Some(Resting { listing, recent }) = &self.resting else { return Ok(()) };
-        let listing = listing.read().ok_or_else(gone_mailbox)?;
+        let listing = listing.read().ok_or_else(removed_mailbox)?;
         let Listing { messages, odd, .. } = &*listing;
         let (mut messages, odd) = (messages.clone(), odd.clone());
         for message in &mut messages {

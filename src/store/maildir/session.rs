@@ -6,14 +6,15 @@
 //! is not so are kept beside.
 
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::cache::Cache;
+use super::super::cache::{self, Cache};
 use super::super::folders::Status;
 use super::super::selected::{CHANGED, Changes, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
-use super::super::{Error, Wire, room_for, wire};
+use super::super::{Error, Wire, removed_mailbox, room_for, wire};
 use super::directories::{Maildir, Places};
 use super::files::LOOKS;
 use super::keywords::Keywords;
@@ -210,9 +211,9 @@ impl Session {
         let held = match self.held.take() {
             Some(held) => held,
             None => {
-                let root = Dir::open(&self.path).map_err(|_| gone_mailbox())?;
+                let root = Dir::open(&self.path).map_err(|_| removed_mailbox())?;
                 if root.stat_self()?.id != self.id {
-                    return Err(gone_mailbox());
+                    return Err(removed_mailbox());
                 }
                 let maildir = Maildir { root };
                 let places = Places::open(&maildir)?;
@@ -223,6 +224,15 @@ impl Session {
             }
         };
         Ok(self.held.insert(held))
+    }
+
+    /// What is open stays open under another name; this looks whether it still has its own.
+    pub(super) fn is_in_place(&self) -> io::Result<()> {
+        match std::fs::metadata(&self.path) {
+            Ok(data) if (data.dev(), data.ino()) == self.id => Ok(()),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Err(removed_mailbox()),
+        }
     }
 
     /// Gives up what can be had again. Before anything else a `refresh` is needed, which is worth
@@ -290,7 +300,7 @@ impl Session {
     fn cache(&mut self) -> Option<&mut Cache> {
         if self.cache.is_none() {
             let validity = self.uid_validity;
-            self.cache = Cache::open(&self.hold().ok()?.maildir.root, validity).ok();
+            self.cache = Cache::open(&self.hold().ok()?.maildir.root, cache::NAME, validity).ok();
         }
         self.cache.as_mut()
     }
@@ -392,8 +402,4 @@ impl Drop for Session {
         self.leave_listing();
         self.close_cache();
     }
-}
-
-pub(super) fn gone_mailbox() -> io::Error {
-    io::Error::new(ErrorKind::StaleNetworkFileHandle, "the mailbox was removed")
 }
