@@ -8,7 +8,7 @@ use crate::store::Watch;
 use crate::text::printable;
 use std::time::{Duration, Instant};
 
-/// When a look that could not be sure is done again.
+/// When a look that could not be sure, or could not be, is done again.
 const SOON: Duration = Duration::from_millis(500);
 
 impl Imapd<'_> {
@@ -56,7 +56,7 @@ impl Imapd<'_> {
         }
         self.news(state, true)?;
         match state {
-            State::Selected(_, open) => Ok(open.mailbox.rest()),
+            State::Selected(_, open) => Ok(open.mailbox.rest() || open.is_unsure),
             _ => Ok(false),
         }
     }
