@@ -92,3 +92,6 @@ pub const MESSAGE_IN_MEMORY: u64 = 1 << 30;
 pub const CACHE: u64 = 1 << 30;
 /// And of one of them.
 pub const CACHE_RECORD: usize = 64 * 1024;
+
+/// Sessions in IDLE that look at their mailboxes at once: each opens up to seven files for that.
+pub const AWAKE: usize = 128;

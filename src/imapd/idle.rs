@@ -4,7 +4,7 @@ use super::command::is_done;
 use super::response::Status;
 use super::session::{Imapd, Outcome, State};
 use crate::net::{Hangup, Woken};
-use crate::store::Watch;
+use crate::store::{Awake, Watch};
 use crate::text::printable;
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,8 @@ impl Imapd<'_> {
 
     /// Tells what is new, and rests. Tells whether to look again soon.
     fn look(&mut self, state: &mut State) -> Result<bool, Hangup> {
+        // Careful: what is told waits in memory, so that nobody's turn lasts as long as a slow client.
+        let _turn = Awake::take();
         if let State::Selected(_, open) = state
             && open.mailbox.is_quiet()
         {
