@@ -2,10 +2,11 @@
 //!
 //! Read in this order: `letter` (comes in), `mailbox` (a box opened for reading), `wire` (a message
 //! with the line ends of the wire); `folders` (all mailboxes of a user), `selected` (one of them),
-//! `flags`, `cache`, `watch`. Then the formats: `maildir`, `mbox`.
+//! `flags`, `cache`, `watch`, `awake`. Then the formats: `maildir`, `mbox`.
 //!
 //! Nothing here knows a protocol or a user: the caller has become the owner of the box.
 
+mod awake;
 mod cache;
 mod checksum;
 mod flags;
@@ -19,6 +20,7 @@ pub mod watch;
 mod window;
 mod wire;
 
+pub use awake::Awake;
 pub use flags::{Change, Flags, KEYWORDS};
 pub use folders::{Appending, Folder, FolderError, Folders, SpecialUse, Status};
 pub use letter::{Body, Letter};

@@ -169,6 +169,14 @@ impl Selected {
         }
     }
 
+    /// Whether the messages are put away, which only a `refresh` changes.
+    pub fn is_at_rest(&self) -> bool {
+        match self {
+            Selected::Maildir(session) => session.is_at_rest(),
+            Selected::Mbox(_) => false,
+        }
+    }
+
     /// Whether a session that rests would find nothing new.
     pub fn is_quiet(&mut self) -> bool {
         match self {

@@ -187,6 +187,14 @@ impl Daemon {
         self.child.id() as i32
     }
 
+    /// Sets a limit of it, as the account that it runs as.
+    pub fn prlimit(&self, limit: &str) {
+        let pid = self.pid().to_string();
+        let words = ["runuser", "-u", "nobody", "--", "prlimit", "--pid", &pid, limit];
+        let words = if nix::unistd::Uid::effective().is_root() { &words[..] } else { &words[4..] };
+        assert!(Command::new(words[0]).args(&words[1..]).status().unwrap().success(), "{words:?}");
+    }
+
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).unwrap();
     }

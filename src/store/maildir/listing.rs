@@ -6,7 +6,7 @@
 //! UIDVALIDITY does. Derived: whoever deletes it makes the next session read directories.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -59,7 +59,7 @@ pub struct Listing {
 impl Listing {
     /// Reads what was left; `None` where that is nothing, or not whole.
     pub fn read(root: &Dir) -> Option<Listing> {
-        Listing::read_file(&Listing::open(root)?)
+        Listing::read_file(&Listing::open(root)?).ok()
     }
 
     /// The file that was left. Nobody writes into it again: the next listing is another file.
@@ -74,20 +74,28 @@ impl Listing {
         Some(head(&octets)?.0)
     }
 
-    /// Reads such a file.
-    pub fn read_file(file: &File) -> Option<Listing> {
-        let size = Stat::of_file(file).ok()?.size.min(LONGEST);
+    /// Reads such a file; one that is no listing is invalid data.
+    pub fn read_file(file: &File) -> io::Result<Listing> {
+        Listing::read_pieces(file)?.ok_or_else(|| ErrorKind::InvalidData.into())
+    }
+
+    fn read_pieces(file: &File) -> io::Result<Option<Listing>> {
         let mut octets = [0; HEAD];
-        file.read_exact_at(&mut octets, 0).ok()?;
-        let (truth, [validity, next, count, _, _, _, _, wanted]) = head(&octets)?;
-        let mut left = usize::try_from(size).ok()?.checked_sub(HEAD)?;
-        let count = usize::try_from(count).ok().filter(|count| *count <= left / RECORD)?;
+        file.read_exact_at(&mut octets, 0)?;
+        let Some((truth, numbers)) = head(&octets) else { return Ok(None) };
+        let size = Stat::of_file(file)?.size.min(LONGEST);
+        let [validity, next, count, _, _, _, _, wanted] = numbers;
+        let mut left = (size as usize).saturating_sub(HEAD);
+        let Some(count) = usize::try_from(count).ok().filter(|count| *count <= left / RECORD)
+        else {
+            return Ok(None);
+        };
         let (mut sum, mut odd) = (Checksum::default(), Vec::new());
         let (mut messages, mut at) = (Vec::with_capacity(count), HEAD as u64);
         let mut piece = vec![0; PIECE.min(left)];
         while left > 0 {
             let piece = &mut piece[..PIECE.min(left)];
-            file.read_exact_at(piece, at).ok()?;
+            file.read_exact_at(piece, at)?;
             at += piece.len() as u64;
             left -= piece.len();
             sum.feed(piece);
@@ -96,13 +104,17 @@ impl Listing {
             messages.extend(records[..here].iter().map(read_record));
             odd.extend_from_slice(&piece[here * RECORD..]);
         }
-        (sum.end() == wanted).then_some(Listing {
-            truth,
-            uid_validity: u32::try_from(validity).ok()?,
-            uid_next: u32::try_from(next).ok()?,
-            messages,
-            odd: read_odd(&odd)?,
-        })
+        let number = |number| u32::try_from(number).ok();
+        let read = || {
+            (sum.end() == wanted).then_some(Listing {
+                truth,
+                uid_validity: number(validity)?,
+                uid_next: number(next)?,
+                messages,
+                odd: read_odd(&odd)?,
+            })
+        };
+        Ok(read())
     }
 
     /// Leaves it for the next. It does not matter if that fails.

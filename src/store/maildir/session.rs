@@ -159,9 +159,12 @@ impl Session {
         &self.keywords.names
     }
 
-    /// Tells what is new.
+    /// Tells what is new. Where that cannot be found out, what the caller knows stays as it was.
     pub fn refresh(&mut self, may_expunge: bool) -> Result<Changes, Error> {
-        self.update()?;
+        if let Err(error) = self.update() {
+            self.wake()?;
+            return Err(error);
+        }
         let mut changes = Changes {
             keywords: std::mem::take(&mut self.has_new_keywords),
             recent: self.recent,
@@ -211,7 +214,10 @@ impl Session {
         let held = match self.held.take() {
             Some(held) => held,
             None => {
-                let root = Dir::open(&self.path).map_err(|_| removed_mailbox())?;
+                let root = Dir::open(&self.path).map_err(|error| match error.kind() {
+                    ErrorKind::NotFound | ErrorKind::NotADirectory => removed_mailbox(),
+                    _ => error,
+                })?;
                 if root.stat_self()?.id != self.id {
                     return Err(removed_mailbox());
                 }
@@ -243,6 +249,11 @@ impl Session {
         self.put_away();
         self.held = None;
         self.stamp.is_none()
+    }
+
+    /// Whether the messages are put away.
+    pub fn is_at_rest(&self) -> bool {
+        self.resting.is_some()
     }
 
     /// Whether a `refresh` has nothing to tell, for a session at rest.
