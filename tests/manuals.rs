@@ -138,7 +138,9 @@ fn manual_letters(manual: &str) -> BTreeSet<char> {
         }
         let words: Vec<&str> = line.split([' ', '.']).collect();
         for pair in words.windows(2).filter(|pair| pair[0] == "Fl") {
-            letters.extend(pair[1].chars().filter(char::is_ascii_alphabetic));
+            if !pair[1].starts_with('-') {
+                letters.extend(pair[1].chars().filter(char::is_ascii_alphabetic));
+            }
         }
     }
     letters

@@ -1,10 +1,15 @@
-//! buzonctl: users, certificates, and whether a site is in order. See buzonctl(8).
+//! buzonctl: users, certificates, queued letters, and whether a site is in order. See buzonctl(8).
 
 use buzon::auth::{self, edit, scheme};
-use buzon::conf::{self, Site};
+use buzon::conf::{self, Role, Site};
+use buzon::deliver::{self, Change, Refused, change};
+use buzon::dns::{self, Check, Dns};
+use buzon::queue::Queue;
 use buzon::text::Cursor;
 use buzon::{mail, route, sys};
 use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,15 +20,19 @@ const USAGE: &str = "usage: buzonctl [-f file] user add name [-s scheme]
        buzonctl [-f file] user list
        buzonctl [-f file] certificate name ...
        buzonctl [-f file] check
-       buzonctl [-f file] explain address";
+       buzonctl [-f file] explain address
+       buzonctl [-f file] dns
+       buzonctl [-f file] queue hold|release|remove|retry|bounce id ...|all";
 
 // sysexits(3)
 const EX_USAGE: u8 = 64;
 const EX_DATAERR: u8 = 65;
 const EX_NOUSER: u8 = 67;
+const EX_UNAVAILABLE: u8 = 69;
 const EX_CANTCREAT: u8 = 73;
 const EX_IOERR: u8 = 74;
 const EX_TEMPFAIL: u8 = 75;
+const EX_NOPERM: u8 = 77;
 const EX_CONFIG: u8 = 78;
 
 /// The exit code and what is said on standard error.
@@ -67,6 +76,8 @@ fn run() -> Result<(), Failure> {
         (["certificate", _, ..], None) => certificate(&site()?, &matches.free[1..]),
         (["check"], None) => check(&site()?, path.as_deref()),
         (["explain", address], None) => explain(&site()?, address),
+        (["dns"], None) => dns(&site()?),
+        (["queue", what, _, ..], None) => queue(&site()?, what, &matches.free[2..]),
         _ => Err((EX_USAGE, USAGE.into())),
     }
 }
@@ -182,7 +193,8 @@ fn check(site: &Site, path: Option<&Path>) -> Result<(), Failure> {
     // What root starts makes these two itself.
     let root = sys::process::is_root();
     let made = |directory: &PathBuf| !root || directory.exists();
-    let directories = [("spool", &site.spool), ("run", &site.run)].map(|(k, d)| (k, d, made(d)));
+    let directories = [("spool", &site.spool), ("run", &site.run), ("queue", &site.queue)];
+    let directories = directories.map(|(key, directory)| (key, directory, made(directory)));
     if root {
         become_owner(site, &place("mail_owner", 0), &mut faults)?;
     }
@@ -198,6 +210,12 @@ fn check(site: &Site, path: Option<&Path>) -> Result<(), Failure> {
         if let Some((_, why)) = sys::access::fault(directory) {
             faults.push(format!("{}: {why}", place(key, 0)));
         }
+    }
+    if let Some(why) = deliver::logins_fault(site) {
+        faults.push(format!("{}: {why}", place("relay_logins", 0)));
+    }
+    if let Some(why) = sys::program::runner_fault() {
+        faults.push(format!("{}: {why}", place("queue", 0)));
     }
     let (users, aliases) = (auth::Live::default(), route::Live::default());
     faults.extend(auth::faults(site, &users));
@@ -215,16 +233,92 @@ fn explain(site: &Site, address: &str) -> Result<(), Failure> {
         }
         _ => return fail(EX_DATAERR, format!("'{address}' is no address, write luis@example.org")),
     };
+    as_owner(site)?;
+    for line in deliver::explain(site, &path) {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// The records that others need, in the lines of a zone file, and whether they are there.
+fn dns(site: &Site) -> Result<(), Failure> {
+    let mut own: Vec<_> = (site.listen.iter().filter(|(role, _)| *role == Role::Smtp))
+        .flat_map(|(_, address)| address.sockets())
+        .collect();
+    if own.iter().any(|place| place.ip().is_unspecified()) {
+        let port = own[0].port();
+        let all = sys::socket::own_addresses().or_else(|error| fail(EX_IOERR, error))?;
+        own.extend(all.into_iter().map(|ip| SocketAddr::new(ip, port)));
+        own.retain(|place| !place.ip().is_unspecified());
+    }
+    own.sort_unstable();
+    own.dedup();
+    let (asked, mut wrong) = (Dns::new(site), 0);
+    for record in dns::records(site, &own) {
+        let told = match record.check(&asked) {
+            Check::There => "there".into(),
+            Check::Missing => "missing".into(),
+            Check::Different(other) => format!("different: {other}"),
+            Check::Unknown(why) => format!("not known: {why}"),
+        };
+        wrong += usize::from(told != "there");
+        println!("{record} ; {told}");
+    }
+    let now = sys::clock::micros() / 1_000_000;
+    site.domains.iter().for_each(|domain| println!("{}", dns::mta_sts(site, domain, now)));
+    if wrong == 0 { Ok(()) } else { fail(EX_UNAVAILABLE, format!("{wrong} records are not there")) }
+}
+
+/// Does the same to each letter; what could not be done is told at the end.
+fn queue(site: &Site, word: &str, ids: &[String]) -> Result<(), Failure> {
+    let Some(what) = Change::named(word) else { return Err((EX_USAGE, USAGE.into())) };
+    as_owner(site)?;
+    let queue = Queue::new(&site.queue);
+    let failed = |error: io::Error| {
+        let (place, owner) = (site.queue.display(), &site.mail_owner);
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                (EX_NOPERM, format!("{place}: only root and {owner} may do this ({error})"))
+            }
+            _ => (EX_IOERR, format!("{place}: {error}")),
+        }
+    };
+    let ids = match ids {
+        [all] if all == "all" => what.all(&queue).map_err(failed)?,
+        ids => ids.to_vec(),
+    };
+    let now = sys::clock::micros() / 1_000_000;
+    let (mut code, mut faults) = (EX_USAGE, Vec::new());
+    let mut done = 0;
+    for id in &ids {
+        let (fault, why) = match change(&queue, what, id, now) {
+            Ok(told) => {
+                println!("{id} {told}");
+                done += 1;
+                continue;
+            }
+            Err(Refused::Unknown) => (EX_DATAERR, "there is no such letter".into()),
+            Err(Refused::Not(why)) => (EX_DATAERR, why.into()),
+            Err(Refused::Busy) => (EX_TEMPFAIL, "a runner is at work on it".into()),
+            Err(Refused::Io(error)) => failed(error),
+        };
+        code = fault;
+        faults.push(format!("{id} {why}"));
+    }
+    if done > 0 && !matches!(what, Change::Hold | Change::Remove) {
+        deliver::summon(site);
+    }
+    if faults.is_empty() { Ok(()) } else { fail(code, faults.join("\nbuzonctl: ")) }
+}
+
+/// Root acts as the daemons do.
+fn as_owner(site: &Site) -> Result<(), Failure> {
     if sys::process::is_root() {
         let mut faults = Vec::new();
         become_owner(site, "mail_owner", &mut faults)?;
         if !faults.is_empty() {
             return fail(EX_CONFIG, faults.join("\n"));
         }
-    }
-    let (users, files) = (auth::Live::default(), route::Live::default());
-    for line in route::explain(site, &users, &files, &path) {
-        println!("{line}");
     }
     Ok(())
 }

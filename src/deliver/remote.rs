@@ -1,23 +1,19 @@
 //! To another host: the hosts of a destination in order, each address, until one takes the letter
 //! (RFC 5321 §5.1); the connection is kept for the next one.
 //!
-//! What TLS must be: `tls_require`, or the domain's own policy (RFC 8461), or as much as can be had.
 //! A host that was down is remembered for a while and passed over.
 
 use super::lanes::{Job, Lane};
 use super::logins;
 use super::outcome::Outcome;
 use super::run::Runner;
-use crate::conf::{Speaks, Way};
-use crate::dns::NoHosts;
+use super::targets::{Target, targets};
 use crate::limits;
 use crate::mail::Mailbox;
 use crate::net::client::Place;
-use crate::net::sts::{self, Mode, Policy};
 use crate::queue::{Envelope, Notify, Recipient, Ret};
-use crate::smtp::client::{self, Connection, Failure, Login, Peer, Security, Sent, Step, Times};
+use crate::smtp::client::{self, Connection, Failure, Login, Peer, Sent, Step, Times};
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -63,18 +59,6 @@ impl Down {
 
 /// What became of the recipients of a job, and what was said.
 pub(super) type Done = (Vec<(usize, Outcome)>, Arc<Vec<String>>);
-
-/// One host with the ways to reach it.
-struct Target {
-    name: String,
-    place: Place,
-    lmtp: bool,
-    implicit_tls: bool,
-    security: Security,
-}
-
-/// Why there is nobody to send to, for all recipients alike.
-type NoTarget = (&'static str, String);
 
 /// Sends a letter to the recipients of a job.
 pub(super) fn send(runner: &Runner, lane: &Lane, line: &mut Option<Line>, job: &Job) -> Done {
@@ -266,118 +250,4 @@ fn connect(runner: &Runner, target: &Target) -> Result<Connection, (Failure, Vec
         runner.down.note(&target.place, &broken.failure);
         (broken.failure, broken.dialogue)
     })
-}
-
-/// Every address of every host, in order.
-fn targets(runner: &Runner, lane: &Lane) -> Result<Vec<Target>, NoTarget> {
-    match lane {
-        Lane::Relay(Way::Socket(path)) => Ok(vec![Target {
-            name: "localhost".into(),
-            place: Place::Unix(path.clone()),
-            lmtp: true,
-            implicit_tls: false,
-            security: Security::Clear,
-        }]),
-        Lane::Relay(Way::Host { host, port, speaks }) => {
-            let required = runner.site.tls_require.iter().any(|domain| domain.holds(host));
-            let security = if required { Security::Verified } else { Security::Opportunistic };
-            let mut found = of_host(runner, host, *port, security);
-            for target in &mut found.iter_mut().flatten() {
-                target.lmtp = *speaks == Speaks::Lmtp;
-                target.implicit_tls = *speaks == Speaks::Smtps;
-            }
-            // The relay is the site's to set right.
-            found.map_err(|(_, why)| ("4.4.4", format!("{host}: {why}")))
-        }
-        Lane::Domain(domain) => of_domain(runner, domain),
-        Lane::Relay(Way::Mx) | Lane::Here | Lane::Programs => Ok(Vec::new()),
-    }
-}
-
-fn of_domain(runner: &Runner, domain: &str) -> Result<Vec<Target>, NoTarget> {
-    let required = runner.site.tls_require.iter().any(|pattern| pattern.holds(domain));
-    let mut security = if required { Security::Verified } else { Security::Opportunistic };
-    let path = Mailbox { local_part: String::new(), domain: domain.into() };
-    if let Some(ip) = path.literal() {
-        return of_host(runner, &ip.to_string(), 25, security);
-    }
-    let is_us = |name: &str| name.eq_ignore_ascii_case(&runner.site.hostname);
-    let mut hosts = runner.dns.hosts(domain, is_us).map_err(|none| no_hosts(domain, none))?;
-    if let Some(policy) = policy(runner, domain) {
-        match policy.mode {
-            Mode::Enforce => {
-                security = Security::Verified;
-                hosts.retain(|host| policy.allows(&host.name));
-                if hosts.is_empty() {
-                    let why = format!("no host of {domain} is in its policy (RFC 8461 §4.1)");
-                    return Err(("4.7.5", why));
-                }
-            }
-            Mode::Testing | Mode::None => {}
-        }
-    }
-    let mut targets = Vec::new();
-    let mut failure = None;
-    for host in hosts {
-        match of_host(runner, &host.name, 25, security) {
-            Ok(found) => targets.extend(found),
-            Err(why) => failure = Some(why),
-        }
-    }
-    match failure {
-        Some((_, why)) if targets.is_empty() => Err(("4.4.4", why)),
-        _ => Ok(targets),
-    }
-}
-
-fn of_host(
-    runner: &Runner,
-    host: &str,
-    port: u16,
-    security: Security,
-) -> Result<Vec<Target>, NoTarget> {
-    let addresses = match host.parse::<IpAddr>() {
-        Ok(ip) => vec![(ip, port).into()],
-        Err(_) => runner
-            .dns
-            .addresses(host, port)
-            .map_err(|failure| ("4.4.3", format!("{host}: {failure}")))?,
-    };
-    let target = |address| Target {
-        name: host.to_owned(),
-        place: Place::Tcp { address, source: None },
-        lmtp: false,
-        implicit_tls: false,
-        security,
-    };
-    Ok(addresses.into_iter().map(target).collect())
-}
-
-/// RFC 3463 §3.2 and §3.5, RFC 7505 §4.2.
-fn no_hosts(domain: &str, none: NoHosts) -> NoTarget {
-    match none {
-        NoHosts::NoSuchDomain => ("5.1.2", format!("the domain {domain} does not exist")),
-        NoHosts::NullMx => ("5.1.10", format!("the domain {domain} takes no mail (RFC 7505)")),
-        NoHosts::Us => {
-            ("5.4.6", format!("the mail of {domain} comes to this host, which does not know it"))
-        }
-        NoHosts::Temporary(why) => ("4.4.3", format!("{domain}: {why}")),
-    }
-}
-
-/// RFC 8461 §3: what the domain says of itself, where it says anything.
-fn policy(runner: &Runner, domain: &str) -> Option<Policy> {
-    if !runner.site.mta_sts {
-        return None;
-    }
-    let texts = runner.dns.texts(&format!("_mta-sts.{domain}")).unwrap_or_default();
-    let texts: Vec<String> =
-        texts.into_iter().map(|text| String::from_utf8_lossy(&text).into_owned()).collect();
-    let id = sts::record_id(&texts);
-    let fetch = || {
-        let host = format!("mta-sts.{domain}");
-        let addresses = runner.dns.addresses(&host, 443).map_err(|error| error.to_string())?;
-        sts::fetch(domain, &addresses, runner.trust()?)
-    };
-    runner.policies.policy(domain, id.as_deref(), runner.clock.now(), fetch)
 }

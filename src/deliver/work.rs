@@ -187,14 +187,18 @@ fn shown(said: &Said) -> String {
 
 /// The first `relay` line that fits decides; else the hosts of the domain.
 pub(super) fn way(site: &Site, sender: &str, domain: &str) -> Way {
+    relay(site, sender, domain).map_or(Way::Mx, |nth| site.relays[nth].way.clone())
+}
+
+/// Which `relay` line that is.
+pub(super) fn relay(site: &Site, sender: &str, domain: &str) -> Option<usize> {
     let fits = |whose: &Whose| match whose {
         Whose::All => true,
         Whose::To(pattern) => pattern.holds(domain),
         Whose::From(who) if who.starts_with('@') => sender.to_lowercase().ends_with(&**who),
         Whose::From(who) => sender.to_lowercase() == *who,
     };
-    let relay = site.relays.iter().find(|relay| fits(&relay.whose));
-    relay.map_or(Way::Mx, |relay| relay.way.clone())
+    site.relays.iter().position(|relay| fits(&relay.whose))
 }
 
 fn lane(site: &Site, users: &HashMap<usize, User>, to: &Recipient, sender: &str) -> Lane {

@@ -5,9 +5,11 @@
 
 mod hosts; // RFC 5321 §5.1
 mod network; // the resolver of this host, in a thread of its own
+mod publish; // what a domain of ours should say
 mod zone; // buzon-zone(5)
 
 pub use hosts::{Host, NoHosts};
+pub use publish::{Check, Record, mta_sts, records};
 
 use crate::conf::Site;
 use crate::limits;
@@ -130,17 +132,7 @@ impl Dns {
 
     /// The names of an address (RFC 1035 §3.5, RFC 3596 §2.5).
     pub fn names(&self, address: IpAddr) -> Result<Vec<String>, Failure> {
-        let name = match address.to_canonical() {
-            IpAddr::V4(address) => {
-                let [a, b, c, d] = address.octets();
-                format!("{d}.{c}.{b}.{a}.in-addr.arpa")
-            }
-            IpAddr::V6(address) => {
-                let nibbles =
-                    (0..32).map(|at| format!("{:x}.", address.to_bits() >> (4 * at) & 15));
-                format!("{}ip6.arpa", nibbles.collect::<String>())
-            }
-        };
+        let name = backwards(address);
         let names = self.ask(&name, Type::Ptr)?.into_iter();
         Ok(names
             .filter_map(|data| if let Data::Name(name) = data { Some(name) } else { None })
@@ -179,6 +171,20 @@ impl Live {
         match &*known {
             Some(dns) if dns.zone_file == site.dns_zone => dns.clone(),
             _ => known.insert(Arc::new(Dns::new(site))).clone(),
+        }
+    }
+}
+
+/// The name that an address has (RFC 1035 §3.5, RFC 3596 §2.5).
+fn backwards(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(address) => {
+            let nibbles = (0..32).map(|at| format!("{:x}.", address.to_bits() >> (4 * at) & 15));
+            format!("{}ip6.arpa", nibbles.collect::<String>())
         }
     }
 }

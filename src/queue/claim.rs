@@ -47,7 +47,7 @@ pub struct Claimed {
 pub(super) struct Read {
     pub envelope: Envelope,
     at: u64,
-    octets: u64,
+    pub octets: u64,
     lines: u64,
     /// Where the last whole line ends.
     end: u64,

@@ -145,8 +145,33 @@ impl Queue {
 
     /// Reads a letter that somebody may be at work on: its envelope as far as it is written.
     pub fn look(&self, place: Place, entry: &Entry) -> io::Result<Result<Envelope, String>> {
-        let file = self.dir(place.name())?.open_file(entry.name().as_bytes())?;
+        let file = self.open(place, entry)?;
         Ok(super::claim::read(&file)?.map(|read| read.envelope))
+    }
+
+    /// The same, and the octets of the text.
+    pub fn measure(
+        &self,
+        place: Place,
+        entry: &Entry,
+    ) -> io::Result<Result<(Envelope, u64), String>> {
+        let file = self.open(place, entry)?;
+        Ok(super::claim::read(&file)?.map(|read| (read.envelope, read.octets)))
+    }
+
+    /// Lets a file that was not understood be looked at again, as somebody may have mended it.
+    pub fn readmit(&self, entry: &Entry) -> io::Result<()> {
+        let (bad, due, name) = (self.dir("bad")?, self.dir("due")?, entry.name());
+        bad.rename_new(name.as_bytes(), &due, name.as_bytes())?;
+        due.sync()?;
+        bad.sync()
+    }
+
+    /// Throws away a file that was not understood.
+    pub fn discard(&self, entry: &Entry) -> io::Result<()> {
+        let bad = self.dir("bad")?;
+        bad.unlink(entry.name().as_bytes())?;
+        bad.sync()
     }
 
     /// The whole file, for a person to read.

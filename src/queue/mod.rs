@@ -7,6 +7,7 @@ mod claim; // one letter, held by its lock
 mod directory; // where letters wait, and their states
 mod envelope; // from whom, to whom, how far
 mod file; // buzon-queue(5)
+mod list; // for people and for programs
 mod spool; // in memory or in a file without a name
 mod text; // the letter in its file
 pub mod wake; // the FIFO
@@ -15,6 +16,7 @@ pub use claim::{Claim, Claimed};
 pub use directory::{Entry, Pending, Place, Queue};
 pub use envelope::{Body, Envelope, Goal, Notify, Recipient, Ret, Said, State};
 pub use file::Event;
+pub use list::{As, list};
 pub use spool::{Content, Spool};
 pub use text::Text;
 

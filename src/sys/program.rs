@@ -66,6 +66,13 @@ impl Child {
     }
 }
 
+/// Why `runner` will not find one.
+pub fn runner_fault() -> Option<String> {
+    let path = std::env::current_exe().ok()?.with_file_name("runq");
+    let missing = !path.is_file();
+    missing.then(|| format!("'{}' is missing, letters stay until cron's runq", path.display()))
+}
+
 /// Starts `runq`, which lies beside this program, in a session of its own, with nothing of ours
 /// open. It keeps the right to lend accounts, where this thread has it.
 pub fn runner(configuration: Option<&Path>, arguments: &[&str]) -> io::Result<Child> {

@@ -219,3 +219,16 @@ pub fn standard() -> io::Result<Standard> {
     let output = io::stdout().as_fd().try_clone_to_owned()?;
     Ok(Standard::Files(File::from(input), File::from(output)))
 }
+/// The addresses of this host that others can reach, loopback and link-local ones apart.
+pub fn own_addresses() -> io::Result<Vec<std::net::IpAddr>> {
+    let of = |address: nix::sys::socket::SockaddrStorage| -> Option<std::net::IpAddr> {
+        let v4 = address.as_sockaddr_in().map(|it| it.ip().into());
+        v4.or_else(|| address.as_sockaddr_in6().map(|it| it.ip().into()))
+    };
+    let reached = |ip: &std::net::IpAddr| match ip {
+        std::net::IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+        std::net::IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+    };
+    let all = nix::ifaddrs::getifaddrs()?.filter_map(|interface| interface.address.and_then(of));
+    Ok(all.filter(reached).collect())
+}

@@ -107,7 +107,7 @@ impl Hosts {
         if waiting.len() == 1 {
             let listener = TcpListener::bind(("127.0.0.1", host.port)).unwrap();
             let waiting = host.waiting.clone();
-            thread::spawn(move || accept(&listener, &waiting));
+            thread::spawn(move || accept(listener, &waiting));
         }
     }
 
@@ -126,14 +126,17 @@ impl Hosts {
     }
 }
 
-fn accept(listener: &TcpListener, waiting: &Mutex<VecDeque<Part>>) {
+/// Careful: the socket is closed before the last part is played, and while nobody can add another.
+fn accept(listener: TcpListener, waiting: &Mutex<VecDeque<Part>>) {
     while let Ok((stream, _)) = listener.accept() {
         let mut waiting = waiting.lock().unwrap();
         let part = waiting.pop_front().unwrap();
-        thread::spawn(move || part.play(stream));
         if waiting.is_empty() {
-            break;
+            drop(listener);
+            thread::spawn(move || part.play(stream));
+            return;
         }
+        thread::spawn(move || part.play(stream));
     }
 }
 
@@ -199,15 +202,15 @@ impl Talk {
         directory: &Path,
     ) -> Result<(), String> {
         loop {
-            let line = self.line()?.ok_or_else(|| {
-                format!("expected {}, got the end of the connection", text.source)
-            })?;
+            let expected = |got: &str| format!("expected {}, got {got}", text.source);
+            let line = self.line().map_err(|what| expected(&what))?;
+            let line = line.ok_or_else(|| expected("the end of the connection"))?;
             if text.matches(&line, captures, directory)? {
                 self.skipping = false;
                 return Ok(());
             }
             if !self.skipping {
-                return Err(format!("expected {}, got {}", text.source, shown(&line)));
+                return Err(expected(&shown(&line)));
             }
         }
     }
@@ -274,7 +277,7 @@ impl Talk {
                 Ok(count) => self.pending.extend(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(_) if Instant::now() < deadline => {}
-                Err(error) => return Err(format!("heard nothing in time: {error}")),
+                Err(error) => return Err(format!("nothing in time: {error}")),
             }
         }
     }
