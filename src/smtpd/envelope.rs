@@ -239,11 +239,11 @@ fn leaving(path: &Mailbox, wishes: &Wishes) -> queue::Recipient {
 
 /// Whether there is room in every mailbox.
 fn rooms(routed: &[Routed], octets: u64) -> Result<(), Reply> {
-    let users = routed.iter().filter_map(|one| match &one.target {
+    let mut users = routed.iter().filter_map(|one| match &one.target {
         Target::User(user) => Some(user),
         _ => None,
     });
-    users.map(|user| room(user, octets)).collect::<Result<(), _>>().map_err(no_room)
+    users.try_for_each(|user| room(user, octets)).map_err(no_room)
 }
 
 /// LMTP (RFC 2033) tells each recipient's fate at once, and reports are the client's.

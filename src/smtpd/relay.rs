@@ -1,7 +1,7 @@
 //! For whom letters leave: relaying (RFC 5321 §3.6), and a host that asks for those that were held
 //! for it (RFC 1985).
 
-use super::session::{Outcome, Smtpd};
+use super::session::{Outcome, Smtpd, other_protocol};
 use crate::deliver::{self, Turn};
 use crate::dns::{Dns, Failure};
 use crate::limits;
@@ -60,6 +60,9 @@ impl Smtpd<'_> {
     /// RFC 1985 §5. Whoever asks, the letters go to the hosts of the domain and nowhere else.
     pub(super) fn etrn(&mut self, node: &str) -> Outcome {
         let rule = "RFC 1985 §5.1";
+        if self.is_lmtp() {
+            return Err(other_protocol("This is LMTP, ETRN is of SMTP"));
+        }
         if node.starts_with('#') {
             let text = format!("There is no queue {node}; ask for a domain");
             return Err(Reply::new(458, "4.3.0", text).by("RFC 1985 §5.3"));

@@ -272,7 +272,6 @@ impl Smtpd<'_> {
             (Command::Rcpt(..), _) => Err(order("MAIL comes first: MAIL FROM:<ana@example.org>")),
 
             // RFC 1985 §5
-            (Command::Etrn(_), _) if self.is_lmtp() => Err(other_protocol("ETRN is for SMTP")),
             (Command::Etrn(_), State::Greeted) => Err(hello_first()),
             (Command::Etrn(_), State::Letter(..) | State::Chunks(..)) => Err(in_a_letter()),
             (Command::Etrn(node), State::Ready(_)) => self.etrn(&node),
@@ -370,7 +369,7 @@ pub(super) fn order(text: &'static str) -> Reply {
 }
 
 /// RFC 2033 §4.1.
-fn other_protocol(text: &'static str) -> Reply {
+pub(super) fn other_protocol(text: &'static str) -> Reply {
     Reply::new(500, "5.5.1", text).by("RFC 2033 §4.1")
 }
 
