@@ -1,6 +1,8 @@
-"""Letters that leave: ours beside Postfix to the same host, the look at a queue, the runner's memory.
+"""Letters that leave: ours beside Postfix, the look at a queue, the runner's memory.
 
-The host is `load host`, on every address of the loopback, so that each domain has one of its own.
+Rates are medians of five rounds, of three where replies are delayed. The host is `load host`, on
+every address of the loopback, so that each domain has one of its own. Postfix keeps its own bounds
+(100 processes, 20 to a destination), and ours keeps those of its manual.
 """
 
 import pathlib
@@ -111,8 +113,8 @@ maillog_file = /var/log/postfix.log
 
     def fill(self, count):
         run(LOAD, "smtp", self.address, 20, count, LETTER, "luis@d%.test", DOMAINS)
-        held = lambda: len(list((self.spool / "hold").iterdir())) == count
-        wait(held, "Postfix's taking of the letters")
+        hold = self.spool / "hold"
+        wait(lambda: len(list(hold.iterdir())) == count, "Postfix's taking of the letters")
         self.inside("postsuper", "-H", "ALL", stderr=subprocess.DEVNULL)
 
     def start_letters(self):
@@ -138,10 +140,12 @@ def race(base):
                     rate[name].append(LETTERS / (time.monotonic() - start))
                     peer.finish()
                     host.end()
-                    print(f"  {delay} ms, {name}: {rate[name][-1]:.0f}/s, {connections} connections")
+                    found = f"{rate[name][-1]:.0f}/s, {connections} connections"
+                    print(f"  {delay} ms, {name}: {found}", flush=True)
             mine, other = (statistics.median(rate[name]) for name in rate)
+            what = f"{LETTERS} letters to {DOMAINS} hosts, {delay} ms a reply"
             row(
-                f"{LETTERS} letters to {DOMAINS} domains, {delay} ms, letters/s: ours, Postfix",
+                f"{what}, letters/s: ours, Postfix",
                 f"{mine:.0f}",
                 f"{other:.0f}",
                 f"{mine / other:.2f}",
@@ -162,7 +166,8 @@ def look(base):
         ours.process.wait()
         spent.append(time.monotonic() - start)
     shown = statistics.median(spent)
-    row(f"a look at {DEFERRED} letters, none due, s", f"{shown:.3f}", "", "", judged(shown, 0.3, False))
+    what = f"a look at {DEFERRED} letters, none due, s"
+    row(what, f"{shown:.3f}", "", "", judged(shown, 0.3, False))
 
 
 def peak(base):
@@ -182,7 +187,8 @@ def peak(base):
         rate = count / (time.monotonic() - start)
         ours.finish()
         host.end()
-        row(f"{count} letters leave: the runner's memory at most, KiB; letters/s", str(most), f"{rate:.0f}")
+        what = f"{count} letters leave: the runner's memory at most, KiB; letters/s"
+        row(what, str(most), f"{rate:.0f}")
         shutil.rmtree(place)
 
 
