@@ -3,7 +3,8 @@
 //!
 //! `load smtp`, `load pop3`, `load imap` and `load idle` are clients of any server; `load sink` receives the
 //! same octets as an SMTP server and makes the same writes and syncs, and nothing else; `load
-//! maildir` writes a mailbox of varied messages, the same each time. One line of numbers each. A
+//! maildir` writes a mailbox of varied messages, the same each time; `load fill` writes a queue, and
+//! `load host` is where its letters go. One line of numbers each. A
 //! `%` in a recipient or a user is a number that counts up, for the many.
 
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
@@ -18,10 +19,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod imap;
+mod queue;
 
 type Done<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
-const USAGE: &str = "usage: load smtp ADDRESS CONNECTIONS LETTERS OCTETS RECIPIENT
+const USAGE: &str = "usage: load smtp ADDRESS CONNECTIONS LETTERS OCTETS RECIPIENT [MANY]
        load sink DIRECTORY
        load pop3 ADDRESS USER PASSWORD ROUNDS
        load idle smtp|pop3 ADDRESS SESSIONS plain|tls [USER PASSWORD]
@@ -29,7 +31,9 @@ const USAGE: &str = "usage: load smtp ADDRESS CONNECTIONS LETTERS OCTETS RECIPIE
        load imap-append ADDRESS USER FOLDER LETTERS OCTETS
        load imap-sessions ADDRESS USER COUNT AT_ONCE
        load imap-idle ADDRESS USER COUNT [BOXES plain|tls]
-       load maildir DIRECTORY COUNT";
+       load maildir DIRECTORY COUNT
+       load fill QUEUE COUNT DOMAINS DUE OCTETS
+       load host PORT DELAY_MS COUNT";
 
 /// Recipients that take turns.
 const MANY: usize = 100;
@@ -41,7 +45,11 @@ fn main() -> Done {
     match args[..] {
         ["smtp", address, connections, letters, octets, recipient] => {
             let letter = letter(octets.parse()?);
-            smtp(address, connections.parse()?, letters.parse()?, &letter, recipient)
+            smtp(address, connections.parse()?, letters.parse()?, &letter, recipient, MANY)
+        }
+        ["smtp", address, connections, letters, octets, recipient, many] => {
+            let (letter, many) = (letter(octets.parse()?), many.parse()?);
+            smtp(address, connections.parse()?, letters.parse()?, &letter, recipient, many)
         }
         ["sink", directory] => sink(Path::new(directory)),
         ["pop3", address, user, password, rounds] => {
@@ -67,6 +75,16 @@ fn main() -> Done {
             imap::idle(address, user, count.parse()?, boxes.parse()?, tls == "tls")
         }
         ["maildir", directory, count] => maildir(Path::new(directory), count.parse()?),
+        ["fill", queue, count, domains, due, octets] => queue::fill(
+            Path::new(queue),
+            count.parse()?,
+            domains.parse()?,
+            due.parse()?,
+            octets.parse()?,
+        ),
+        ["host", port, delay, count] => {
+            queue::host(port.parse()?, Duration::from_millis(delay.parse()?), count.parse()?)
+        }
         [] => {
             println!("{USAGE}\n'make bench' runs it.");
             Ok(())
@@ -142,7 +160,14 @@ impl<S: Read + Write> Client<S> {
 }
 
 /// Sends letters over so many connections, and tells how many a second were answered 250.
-fn smtp(address: &str, connections: usize, letters: usize, letter: &[u8], to: &str) -> Done {
+fn smtp(
+    address: &str,
+    connections: usize,
+    letters: usize,
+    letter: &[u8],
+    to: &str,
+    many: usize,
+) -> Done {
     let taken = Arc::new(AtomicUsize::new(0));
     let barrier = Arc::new(Barrier::new(connections + 1));
     let text = [letter, b".\r\n"].concat();
@@ -163,7 +188,7 @@ fn smtp(address: &str, connections: usize, letters: usize, letter: &[u8], to: &s
                     if number >= letters {
                         break;
                     }
-                    let to = counted(&to, number % MANY);
+                    let to = counted(&to, number % many);
                     let envelope =
                         format!("MAIL FROM:<load@example.test>\r\nRCPT TO:<{to}>\r\nDATA\r\n");
                     client.send(envelope.as_bytes())?;

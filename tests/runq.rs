@@ -124,6 +124,20 @@ fn a_letter_that_comes_beside_a_slow_host_leaves_within_a_second() {
 }
 
 #[test]
+fn what_another_runner_has_is_left_to_it() {
+    let slow = Sink::new(Duration::from_millis(700));
+    let site = Site::new(&[("slow.test", &slow)], "");
+    site.put("slow", &["ana@slow.test"]);
+    let mut runner = site.runq(&[]).spawn().unwrap();
+    until(|| slow.connections() > 0);
+    site.run(&[]);
+    assert!(slow.taken().is_empty(), "it waited for the other");
+    assert!(runner.wait().unwrap().success());
+    assert_eq!(slow.taken().len(), 1);
+    assert!(site.left().is_empty());
+}
+
+#[test]
 fn what_cannot_leave_waits_and_is_tried_when_its_time_has_come() {
     let sink = Sink::new(Duration::ZERO);
     let site = Site::new(&[("here.test", &sink)], "");
@@ -231,13 +245,18 @@ fn runners_that_are_killed_lose_nothing() {
         site.put(&format!("m{number}"), &["ana@a.test", "eva@b.test", "pia@c.test"]);
     }
     for at in 0..kills {
+        // Always in the midst of it: after some more, and about half are there in the end.
+        let more = 1 + (at * 37) % (3 * letters / kills / 2).max(1);
+        let goal = (sink.taken().len() + more).min(3 * letters);
         let mut runners: Vec<Child> = (0..2).map(|_| site.runq(&[]).spawn().unwrap()).collect();
-        std::thread::sleep(Duration::from_millis(20 + (at as u64 * 37) % 60));
+        sink.wait_for(goal, LONG);
         for runner in &mut runners {
             runner.kill().unwrap();
             runner.wait().unwrap();
         }
     }
+    let before = sink.taken().len();
+    assert!(before < 3 * letters, "nothing was left to kill");
     site.run(&[]);
     let counted = counted(&[&sink]);
     assert_eq!(counted.len(), 3 * letters);

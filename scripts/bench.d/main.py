@@ -16,6 +16,7 @@ import time
 import imap as beside_dovecot
 from boxes import accounts, mbox
 from crowd import crowd
+from leaving import queue
 from measure import LOAD, clear, cpu, hold, load, syncs, wait
 from overlay import run
 from peers import Dovecot, Ours, Postfix, Sink
@@ -223,7 +224,7 @@ def main(words):
     base.chmod(0o755)
     machine(base)
     try:
-        for part in (smtp, mbox, pop3, idle, crowd, accounts, imap, growth):
+        for part in (smtp, mbox, pop3, idle, crowd, accounts, queue, imap, growth):
             if part.__name__ in words or not (words or part is growth):
                 print(f"-- {part.__name__}", flush=True)
                 part(base)

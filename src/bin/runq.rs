@@ -64,7 +64,9 @@ fn run() -> Result<(), u8> {
     process::sessions();
     // What leaves is not served to anybody, wherever root serves what comes in.
     become_owner(&site, true)?;
-    signal::end_with_the_reader();
+    if told || verbose {
+        signal::end_with_the_reader();
+    }
     let orders = Orders {
         id: matches.opt_str("I"),
         domain: matches.opt_str("R"),

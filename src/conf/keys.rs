@@ -487,7 +487,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "max_deliveries",
-        default: "50",
+        default: "200",
         meaning: "connections to other hosts at once",
         set: |site, words| words.count().map(|value| site.max_deliveries = value),
     },

@@ -20,7 +20,7 @@ use crate::smtp::client::Watch;
 use crate::sys::poll::{self, Call};
 use crate::sys::thread;
 use crate::{auth, route};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -92,6 +92,16 @@ pub struct Runner {
     broken: AtomicBool,
 }
 
+/// What came of taking a letter.
+enum Taken {
+    /// It is worked on.
+    InHand,
+    /// None of its lanes had room, and it is to be taken later.
+    Parked,
+    /// Another runner has it, or it is none of ours.
+    Left,
+}
+
 impl Runner {
     /// A pass over the queue of a site.
     pub fn new(site: Site, orders: Orders) -> io::Result<Runner> {
@@ -155,29 +165,35 @@ impl Runner {
 
     /// Tries what is due, and what comes meanwhile; ends when nothing is left to be tried.
     pub fn run(self: &Arc<Runner>) -> io::Result<()> {
+        // What another runner has, or nobody can open, is due all the same: it is looked at once.
+        let mut left = HashSet::new();
         loop {
             let wake = Wake::listen(self.queue.root()).inspect_err(|error| {
                 log::warn!("wake error={error}");
             });
-            self.pass(wake.as_ref().ok())?;
+            self.pass(wake.as_ref().ok(), &mut left)?;
             // Careful: first nobody listens any more, then the last look, so that a letter that
             // comes between finds either us or starts another.
             drop(wake);
             if self.is_broken() {
                 return Err(io::Error::other("the queue cannot be written, see the log"));
             }
-            if self.orders.is_choice() || self.due(1)?.is_empty() {
+            if self.orders.is_choice() || self.due(1, &mut left)?.is_empty() {
                 return Ok(());
             }
         }
     }
 
-    /// The letters that are to be tried now, the earliest first.
-    fn due(&self, most: usize) -> io::Result<Vec<Entry>> {
+    /// The letters that are to be tried now, the earliest first, but for those that are left; of
+    /// these it forgets what has gone.
+    fn due(&self, most: usize, left: &mut HashSet<Entry>) -> io::Result<Vec<Entry>> {
         let (now, all) = (self.clock.now(), self.orders.is_choice());
         let mut due = Vec::new();
+        let before = std::mem::take(left);
         self.queue.entries(Place::Due, |entry| {
-            if entry.due <= now || all {
+            if before.contains(&entry) {
+                left.insert(entry);
+            } else if entry.due <= now || all {
                 due.push(entry);
             }
             // Half of twice as many: the later ones stay in their directory.
@@ -191,8 +207,8 @@ impl Runner {
         Ok(due)
     }
 
-    fn pass(self: &Arc<Runner>, wake: Option<&Wake>) -> io::Result<()> {
-        let mut backlog: VecDeque<Entry> = self.due(limits::BACKLOG)?.into();
+    fn pass(self: &Arc<Runner>, wake: Option<&Wake>, left: &mut HashSet<Entry>) -> io::Result<()> {
+        let mut backlog: VecDeque<Entry> = self.due(limits::BACKLOG, left)?.into();
         let mut parked: VecDeque<Entry> = VecDeque::new();
         loop {
             if self.is_broken() {
@@ -202,8 +218,10 @@ impl Runner {
             while self.active.load(Ordering::Acquire) < limits::LETTERS
                 && let Some(entry) = backlog.pop_front()
             {
-                if self.take(&entry)? {
-                    parked.push_back(entry);
+                match self.take(&entry)? {
+                    Taken::InHand => {}
+                    Taken::Parked => parked.push_back(entry),
+                    Taken::Left => drop(left.insert(entry)),
                 }
             }
             if backlog.is_empty() && parked.is_empty() {
@@ -219,8 +237,8 @@ impl Runner {
             }
             let came = self.wait(wake)?;
             if came && !self.orders.is_choice() && !self.is_broken() && backlog.is_empty() {
-                let known: std::collections::HashSet<&Entry> = parked.iter().collect();
-                let new = self.due(limits::BACKLOG)?;
+                let known: HashSet<&Entry> = parked.iter().collect();
+                let new = self.due(limits::BACKLOG, left)?;
                 let new: Vec<Entry> = new.into_iter().filter(|it| !known.contains(it)).collect();
                 backlog.extend(new);
             } else if backlog.is_empty() && !parked.is_empty() {
@@ -247,29 +265,28 @@ impl Runner {
         Ok(wake.is_some_and(Wake::heard))
     }
 
-    /// Takes a letter and gives its recipients to their lanes; true where none of these had room, and
-    /// it is to be taken later.
-    fn take(self: &Arc<Runner>, entry: &Entry) -> io::Result<bool> {
+    /// Takes a letter and gives its recipients to their lanes.
+    fn take(self: &Arc<Runner>, entry: &Entry) -> io::Result<Taken> {
         let claimed = match self.queue.claim(Place::Due, entry) {
             Ok(Claim::Taken(claimed)) => claimed,
-            Ok(Claim::Busy) => return Ok(false),
+            Ok(Claim::Busy) => return Ok(Taken::Left),
             Ok(Claim::Bad(why)) => {
                 log::error!("{} bad={why:?}", entry.id);
-                return Ok(false);
+                return Ok(Taken::Left);
             }
             Err(error) => {
                 log::error!("{} error={error}", entry.id);
-                return Ok(false);
+                return Ok(Taken::Left);
             }
         };
         if !self.orders.fits(&claimed.envelope) {
-            return Ok(false);
+            return Ok(Taken::Left);
         }
         let (work, lanes) = match Work::begin(self, claimed) {
             Ok(begun) => begun,
             Err(error) => {
                 self.stop(&format!("{} error={error}", entry.id));
-                return Ok(false);
+                return Ok(Taken::Left);
             }
         };
         self.active.fetch_add(1, Ordering::AcqRel);
@@ -283,7 +300,7 @@ impl Runner {
         }
         let over = work.finish(self, Vec::new(), &Arc::default());
         self.over(over);
-        Ok(is_full)
+        Ok(if is_full { Taken::Parked } else { Taken::InHand })
     }
 
     fn give(self: &Arc<Runner>, lane: &Lane, job: Job) {
@@ -339,7 +356,7 @@ impl Runner {
 impl Runner {
     /// Says what would be tried, and where it would go.
     pub fn tell(&self, output: &mut impl Write) -> io::Result<()> {
-        for entry in self.due(limits::BACKLOG)? {
+        for entry in self.due(limits::BACKLOG, &mut HashSet::new())? {
             let envelope = match self.queue.look(Place::Due, &entry) {
                 Ok(Ok(envelope)) if self.orders.fits(&envelope) => envelope,
                 // Another runner was faster.

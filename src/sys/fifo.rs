@@ -59,6 +59,8 @@ pub fn write(path: &Path) -> io::Result<bool> {
         Ok(_) => Ok(true),
         // It is full: it will be read.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        // Whoever read closed it since it was opened.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(error),
     }
 }
