@@ -104,7 +104,7 @@ impl Client<TcpStream> {
     fn connect(address: &str) -> Done<Client<TcpStream>> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1200)))?;
         Ok(Client { stream: BufReader::with_capacity(4096, stream), line: Vec::new() })
     }
 }

@@ -172,3 +172,6 @@ pub const REPORT_DIALOGUES: usize = 64 * 1024;
 pub const PROGRAM: Duration = Duration::from_secs(1_000);
 /// What such a program says, as far as it is kept for a report.
 pub const PROGRAM_OUTPUT: usize = 4 * 1024;
+
+/// Sessions in IDLE that look at their mailboxes at once: each opens up to seven files for that.
+pub const AWAKE: usize = 128;

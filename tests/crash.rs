@@ -8,34 +8,20 @@
 
 mod daemons;
 
-use daemons::{Client, Random, Site, mark};
+use daemons::{Client, Random, Site, load, mark};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
 const KILLS: u64 = 50;
-const CONNECTIONS: u64 = 6;
 
 #[test]
 fn a_letter_answered_250_survives_kill_9() {
     let site = Site::new("");
-    let mut answered = Vec::new();
     let mut random = Random::new(0);
-    for round in 0..KILLS {
-        let smtpd = site.start("smtpd", &[]);
-        let clients: Vec<_> = (0..CONNECTIONS)
-            .map(|client| {
-                let address = smtpd.address.clone();
-                thread::spawn(move || until_killed(&address, round, client))
-            })
-            .collect();
-        // The moment is what is tested; nothing waits for it.
-        thread::sleep(Duration::from_millis(20 + random.below(150)));
-        smtpd.kill();
-        answered.extend(clients.into_iter().flat_map(|client| client.join().unwrap()));
-    }
+    let rounds = 0..KILLS;
+    let answered: Vec<String> =
+        rounds.flat_map(|round| load::killed_under_load(&site, round, &mut random, None)).collect();
     println!("{} letters answered 250", answered.len());
     assert!(answered.len() as u64 > KILLS);
     let mut kept: HashMap<String, usize> = HashMap::new();
@@ -46,27 +32,6 @@ fn a_letter_answered_250_survives_kill_9() {
     for mark in answered {
         assert_eq!(kept.get(&mark), Some(&1), "{mark}");
     }
-}
-
-/// Sends letter after letter; the marks of those that were answered 250.
-fn until_killed(address: &str, round: u64, client: u64) -> Vec<String> {
-    let mut answered = Vec::new();
-    let Some(mut smtp) = Client::connect(address) else { return answered };
-    if smtp.hello().is_none() {
-        return answered;
-    }
-    for number in 0.. {
-        let mark = format!("{round}-{client}-{number}");
-        // Some are larger than what is held in memory.
-        let lines = if number % 8 == 7 { 5_000 } else { 40 };
-        let text = "A line of a letter that must not be lost, whatever happens.\r\n".repeat(lines);
-        match smtp.letter(&["alice"], &format!("X-Mark: {mark}\r\n\r\n{text}the end")) {
-            Some(reply) if reply.starts_with("250") => answered.push(mark),
-            Some(reply) => panic!("{reply}"),
-            None => break,
-        }
-    }
-    answered
 }
 
 #[test]

@@ -75,10 +75,16 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// A dialogue about mailboxes holds for both formats.
+/// A dialogue about mailboxes holds for both formats, unless it sets one.
 fn plays(path: &Path) -> Vec<(PathBuf, &'static str)> {
-    let both = ["pop3", "suite"].iter().any(|folder| path.parent().unwrap().ends_with(folder));
-    let formats: &[&str] = if both { &["maildir:~/Maildir", MBOX] } else { &["maildir:~/Maildir"] };
+    let folders = ["imap", "pop3", "suite"];
+    let is_of_mailboxes = folders.iter().any(|folder| path.parent().unwrap().ends_with(folder));
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let sets_one = text.lines().any(|line| line.starts_with("set mailbox "));
+    let formats: &[&str] = match is_of_mailboxes && !sets_one {
+        true => &["maildir:~/Maildir", MBOX],
+        false => &["maildir:~/Maildir"],
+    };
     formats.iter().map(|format| (path.to_owned(), *format)).collect()
 }
 

@@ -7,11 +7,12 @@ mod daemons;
 
 use buzon::conf::Location;
 use buzon::store::{self, Body, Change, Flags, Folders, Letter, Selected, Watch};
-use daemons::Site;
-use std::fs;
+use daemons::{Client, Site};
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -105,7 +106,12 @@ fn a_crowd_shares_what_it_sleeps_on_and_all_are_told() {
         });
     }
     drop(crowd);
-    assert_eq!(open_files("eventfd"), 0);
+    // The thread that tells may have some in its hands still.
+    let end = Instant::now() + Duration::from_secs(20);
+    while open_files("eventfd") > 0 {
+        assert!(Instant::now() < end, "bells are left");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// As imapd does it.
@@ -153,6 +159,70 @@ fn a_bell_that_was_rung_wakes_also_who_comes_late() {
     assert!(is_same(&early, &late));
     deliver(place.path());
     assert!(rings(&early, 20_000) && rings(&late, 0));
+}
+
+/// A session in IDLE on alice's INBOX.
+fn waits(address: &str) -> Client {
+    let mut client = Client::connect(address).unwrap();
+    for (command, end) in [
+        ("", "* OK "),
+        ("a LOGIN alice secret", "a OK "),
+        ("b SELECT INBOX", "b OK "),
+        ("c IDLE", "+ "),
+    ] {
+        if !command.is_empty() {
+            client.send(&format!("{command}\r\n")).unwrap();
+        }
+        until(&mut client, end);
+    }
+    client
+}
+
+fn until(client: &mut Client, start: &str) -> String {
+    loop {
+        let line = client.line().unwrap_or_else(|| panic!("no {start:?}, but the end"));
+        if line.starts_with(start) {
+            return line;
+        }
+    }
+}
+
+/// Descriptors, processes and disks may fail for a while: that is no word on the mailbox, and who
+/// waits there is told when they are back.
+#[test]
+fn a_look_that_fails_for_a_while_is_done_again_and_only_what_is_gone_ends_a_session() {
+    let site = Site::new("");
+    deliver(&site.maildir("alice"));
+    let imapd = site.start("imapd", &[]);
+    let mut clients: Vec<_> = (0..3).map(|_| waits(&imapd.address)).collect();
+    // None is to be had below so low a number.
+    imapd.prlimit("--nofile=8:");
+    deliver(&site.maildir("alice"));
+    let failed = imapd.log.wait_for("Too many open files", clients.len());
+    assert!(failed.iter().all(|line| line.contains(" refresh=")), "{failed:#?}");
+    // A second and more of vain looks, of which the log says no more.
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(imapd.log.wait_for("Too many open files", clients.len()).len(), clients.len());
+    // What is known is served all the same.
+    clients[0].send("DONE\r\nd UID SEARCH ALL\r\n").unwrap();
+    until(&mut clients[0], "c OK ");
+    assert_eq!(until(&mut clients[0], "* SEARCH"), "* SEARCH 1");
+    imapd.prlimit("--nofile=1000:");
+    clients[0].send("e IDLE\r\n").unwrap();
+    for client in &mut clients {
+        assert_eq!(until(client, "* 2 "), "* 2 EXISTS");
+    }
+    // Nor is one that may not be read for a while.
+    let maildir = site.maildir("alice");
+    let new = fs::File::open(maildir.join("new")).unwrap();
+    fs::set_permissions(&maildir, Permissions::from_mode(0o0)).unwrap();
+    fs::write(format!("/proc/self/fd/{}/1.x.y", new.as_raw_fd()), "Subject: x\n\nx\n").unwrap();
+    imapd.log.wait_for("Permission denied", clients.len());
+    fs::set_permissions(&maildir, Permissions::from_mode(0o700)).unwrap();
+    clients.iter_mut().for_each(|client| assert_eq!(until(client, "* 3 "), "* 3 EXISTS"));
+    fs::rename(&maildir, site.path("elsewhere")).unwrap();
+    deliver(&site.path("elsewhere"));
+    clients.iter_mut().for_each(|client| drop(until(client, "* BYE [NONEXISTENT]")));
 }
 
 #[test]

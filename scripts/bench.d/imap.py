@@ -146,7 +146,7 @@ def writing(peers, table):
         return lambda peer: ask(peer, "SELECT INBOX", f"STORE 1:* {sign}FLAGS (\\Flagged)")[1]
 
     added, removed = {name: [] for name in peers}, {name: [] for name in peers}
-    for _ in range(3):
+    for _ in range(ROUNDS):
         for got, sign in ((added, "+"), (removed, "-")):
             for name, times in rounds(peers, store(sign), 1).items():
                 got[name] += times
@@ -156,7 +156,7 @@ def writing(peers, table):
     def copy(peer):
         return ask(peer, "CREATE Copied", "SELECT INBOX", "COPY 1:1000 Copied", "DELETE Copied")[2]
 
-    table.times("COPY of 1,000", rounds(peers, copy, 3))
+    table.times("COPY of 1,000", rounds(peers, copy))
 
     def append(peer):
         ask(peer, "CREATE Appended")
@@ -164,7 +164,7 @@ def writing(peers, table):
         ask(peer, "DELETE Appended")
         return answer["ms"]
 
-    table.times("APPEND of 1,000", rounds(peers, append, 3))
+    table.times("APPEND of 1,000", rounds(peers, append))
 
     def sessions(peer):
         return load("imap-sessions", peer.address, "alice", 100, 2)[0]["per_second"]
@@ -236,7 +236,7 @@ def memory(peers, row):
 
 
 def growth(base, row):
-    """How it grows: ours alone, but for SELECT."""
+    """How it grows, beside Dovecot."""
     for messages in (20_000, 100_000, 500_000):
         place = base / f"grow{messages}"
         place.mkdir()
@@ -251,7 +251,8 @@ def growth(base, row):
 
 def grown(peers, messages, row):
     def both(what, got, target=""):
-        row(f"{messages}: {what}", *(f"{statistics.median(got[name]):.1f}" for name in peers), "", target)
+        ours, theirs = (statistics.median(got[name]) for name in ("ours", "dovecot"))
+        row(f"{messages}: {what}", f"{ours:.1f}", f"{theirs:.1f}", f"{theirs / ours:.2f}", target)
 
     both("SELECT, no UIDs yet, ms", rounds(peers, lambda peer: ask(peer, "SELECT INBOX")[0], 1))
     rounds(peers, lambda peer: ask(peer, "SELECT INBOX"), 2)
@@ -284,3 +285,24 @@ def grown(peers, messages, row):
     row(f"{messages}: octets a message and session in IDLE", f"{octets:.1f}", "", "", "<= 100")
     more.communicate()
     client.communicate()
+    changed(peers, messages, both)
+
+
+def changed(peers, messages, both):
+    def store(peer):
+        return ask(peer, "SELECT INBOX", "STORE 1:* +FLAGS (\\Flagged)")[1]
+
+    both("STORE 1:* +FLAGS, ms", rounds(peers, store, 1))
+
+    def store_one(peer):
+        signs = "+-+-"
+        stores = [f"STORE {messages // 2} {sign}FLAGS (\\Answered)" for sign in signs]
+        return statistics.median(ask(peer, "SELECT INBOX", *stores)[2:])
+
+    both("STORE of one, after another, ms", rounds(peers, store_one, 3))
+
+    def expunge(peer):
+        half = f"STORE 1:{messages // 2} +FLAGS.SILENT (\\Deleted)"
+        return ask(peer, "SELECT INBOX", half, "EXPUNGE")[2]
+
+    both("EXPUNGE of one half, ms", rounds(peers, expunge, 1))

@@ -195,8 +195,8 @@ def machine(base):
     ]
     print(
         f"machine: {len(cpus)} x {cpus[0]}, Linux {os.uname().release}, "
-        f"{run('findmnt', '-n', '-o', 'FSTYPE,SOURCE,OPTIONS', '-T', base).strip()}; load average {os.getloadavg()[0]:.2f} "
-        "at the start; clients and servers share these CPUs"
+        f"{run('findmnt', '-n', '-o', 'FSTYPE,SOURCE,OPTIONS', '-T', base).strip()}; load average {os.getloadavg()[0]:.2f}; "
+        "clients and servers share these CPUs"
     )
 
 

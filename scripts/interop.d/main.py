@@ -16,6 +16,7 @@ import imapsync  # noqa: F401
 import imapscreen  # noqa: F401
 import imapbird  # noqa: F401
 import shared  # noqa: F401
+import selected  # noqa: F401
 import handing
 from boxes import SITES
 from common import CHECKS, Site, Wrong

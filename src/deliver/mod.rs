@@ -1,5 +1,6 @@
 //! Delivery: a letter that was received becomes a message in mailboxes, or leaves.
 
+mod behalf; // programs and files, from the queue
 mod change; // what the postmaster does to a queued letter
 mod etrn; // RFC 1985: letters that are asked for
 mod expand; // what addresses come to

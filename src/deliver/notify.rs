@@ -36,7 +36,7 @@ pub(super) fn send(
     let report = compose(&runner.site, envelope, to, entries, &mut text, until, now)?;
     let mut letter = Envelope::new(clock::id(), now, None);
     letter.body = if report.is_ascii() { Body::SevenBit } else { Body::EightBit };
-    letter.utf8 = envelope.utf8 && !to.is_ascii();
+    letter.utf8 = !to.is_ascii();
     letter.add(to.clone()).notify = Some(Notify::default());
     runner.put(&letter, b"", &Content::Memory(&report))?;
     log::info!("{} report={} recipients={}", envelope.id, letter.id, entries.len());

@@ -8,7 +8,7 @@ use super::lanes::{Job, Lane, Lanes};
 use super::remote::{self, Down, Line};
 use super::retry::Clock;
 use super::work::{Work, way};
-use super::{here, program};
+use super::{behalf, here};
 use crate::conf::Site;
 use crate::dns::Dns;
 use crate::limits;
@@ -310,7 +310,7 @@ impl Runner {
             while let Some(job) = self.lanes.next(&lane, self.site.max_deliveries) {
                 let (outcomes, dialogue) = match &lane {
                     Lane::Here => here::deliver(&self, &job),
-                    Lane::Programs => program::deliver(&self, &job),
+                    Lane::Programs => behalf::deliver(&self, &job),
                     Lane::Domain(_) | Lane::Relay(_) => remote::send(&self, &lane, &mut line, &job),
                 };
                 let over = job.work.finish(&self, outcomes, &dialogue);

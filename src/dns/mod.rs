@@ -160,6 +160,20 @@ impl Dns {
     }
 }
 
+/// The name that an address has (RFC 1035 §3.5, RFC 3596 §2.5).
+fn backwards(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(address) => {
+            let nibbles = (0..32).map(|at| format!("{:x}.", address.to_bits() >> (4 * at) & 15));
+            format!("{}ip6.arpa", nibbles.collect::<String>())
+        }
+    }
+}
+
 /// Who is asked by a daemon, whose configuration may be read again.
 #[derive(Default)]
 pub struct Live(Mutex<Option<Arc<Dns>>>);
@@ -171,20 +185,6 @@ impl Live {
         match &*known {
             Some(dns) if dns.zone_file == site.dns_zone => dns.clone(),
             _ => known.insert(Arc::new(Dns::new(site))).clone(),
-        }
-    }
-}
-
-/// The name that an address has (RFC 1035 §3.5, RFC 3596 §2.5).
-fn backwards(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
-        }
-        IpAddr::V6(address) => {
-            let nibbles = (0..32).map(|at| format!("{:x}.", address.to_bits() >> (4 * at) & 15));
-            format!("{}ip6.arpa", nibbles.collect::<String>())
         }
     }
 }

@@ -29,9 +29,7 @@ impl Imapd<'_> {
                 return Err(Status::no(Code::UseAttr, text).by("RFC 6154 §3"));
             }
         };
-        // RFC 3501 §6.3.3: a delimiter at the end says that levels below will come.
-        let name = name.strip_suffix('/').unwrap_or(&name);
-        account.folders.create(name, special).map_err(folder_status)?;
+        account.folders.create(&name, special).map_err(folder_status)?;
         Ok(Status::ok("Created"))
     }
 

@@ -4,11 +4,11 @@ use super::command::is_done;
 use super::response::Status;
 use super::session::{Imapd, Outcome, State};
 use crate::net::{Hangup, Woken};
-use crate::store::Watch;
+use crate::store::{Awake, Watch};
 use crate::text::printable;
 use std::time::{Duration, Instant};
 
-/// When a look that could not be sure is done again.
+/// When a look that could not be sure, or could not be, is done again.
 const SOON: Duration = Duration::from_millis(500);
 
 impl Imapd<'_> {
@@ -49,6 +49,8 @@ impl Imapd<'_> {
 
     /// Tells what is new, and rests. Tells whether to look again soon.
     fn look(&mut self, state: &mut State) -> Result<bool, Hangup> {
+        // Careful: what is told waits in memory, so that nobody's turn lasts as long as a slow client.
+        let _turn = Awake::take();
         if let State::Selected(_, open) = state
             && open.mailbox.is_quiet()
         {
@@ -56,7 +58,7 @@ impl Imapd<'_> {
         }
         self.news(state, true)?;
         match state {
-            State::Selected(_, open) => Ok(open.mailbox.rest()),
+            State::Selected(_, open) => Ok(open.mailbox.rest() || open.is_unsure),
             _ => Ok(false),
         }
     }

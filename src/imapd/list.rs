@@ -15,6 +15,7 @@ struct Row {
     /// A mailbox has it, or one below it.
     listed: bool,
     selectable: bool,
+    holds: bool,
     subscribed: bool,
     special: Option<SpecialUse>,
 }
@@ -78,7 +79,12 @@ impl Imapd<'_> {
             (false, false) => attributes.push("\\Noselect"),
         }
         let children = self::below(rows, name).any(|(_, row)| row.listed);
-        attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
+        attributes.push(match children {
+            true => "\\HasChildren",
+            // RFC 5258 §3.4: it says that there are none, too.
+            false if row.listed && !row.holds => "\\NoInferiors",
+            false => "\\HasNoChildren",
+        });
         if row.subscribed && (list.select.subscribed || list.tell.subscribed) {
             attributes.push("\\Subscribed");
         }
@@ -146,6 +152,7 @@ fn rows(account: &mut Account) -> Result<Rows, Status> {
         let row = Row {
             listed: true,
             selectable: folder.selectable,
+            holds: folder.holds,
             subscribed: false,
             special: folder.use_,
         };

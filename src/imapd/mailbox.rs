@@ -112,7 +112,8 @@ impl Imapd<'_> {
                 return Err(status);
             }
         };
-        let open = Open { name, mailbox, read_only: examine, saved: Set::default() };
+        let open =
+            Open { name, mailbox, read_only: examine, saved: Set::default(), is_unsure: false };
         self.describe(&open);
         *state = State::Selected(account, Box::new(open));
         Ok(match examine {
@@ -158,20 +159,22 @@ impl Imapd<'_> {
     /// §7.4.1).
     ///
     /// A mailbox that is there no more ends the session (RFC 2180 §3.3): whatever we said of its
-    /// numbers would be wrong.
+    /// numbers would be wrong. One that cannot be looked at now is looked at again.
     pub(super) fn news(&mut self, state: &mut State, may_expunge: bool) -> Result<(), Hangup> {
         let State::Selected(account, open) = state else { return Ok(()) };
         let error = match open.mailbox.refresh(may_expunge) {
             Ok(changes) => {
+                open.is_unsure = false;
                 self.tell(&changes, open);
                 return Ok(());
             }
             Err(error) => error,
         };
-        log::warn!("{} refresh={:?}", self.id, error.to_string());
-        if account.folders.exists(&open.name).is_ok_and(|exists| exists)
-            && !error.is_removed_mailbox()
-        {
+        if !std::mem::replace(&mut open.is_unsure, true) {
+            log::warn!("{} refresh={:?}", self.id, error.to_string());
+        }
+        let is_gone = || account.folders.exists(&open.name).is_ok_and(|exists| !exists);
+        if !error.is_removed_mailbox() && !is_gone() {
             return Ok(());
         }
         let bye = Status::bye("The mailbox is no more; select another").with(Code::NonExistent);

@@ -68,6 +68,8 @@ pub(super) struct Open {
     pub read_only: bool,
     /// RFC 5182 §2.1: what `$` stands for, as UIDs.
     pub saved: Set,
+    /// Whether the last look at it failed, which the log says once.
+    pub is_unsure: bool,
 }
 
 /// A session at work.
@@ -312,6 +314,10 @@ impl Imapd<'_> {
         account: &mut Account,
         open: &mut Open,
     ) -> Result<Outcome, Hangup> {
+        if open.mailbox.is_at_rest() {
+            let text = "The mailbox cannot be read now; the log says why";
+            return Ok(Err(Status::no(Code::Unavailable, text).by("RFC 5530 §3")));
+        }
         Ok(match command {
             Command::Check => self.check(open),
             Command::Expunge(uids) => self.expunge(uids.as_ref(), open),

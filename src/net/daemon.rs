@@ -35,6 +35,9 @@ fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
         }
         tell(&fault, exit::USAGE)
     })?;
+    if !flags.check && !flags.standard_input {
+        process::keep_little_for_threads();
+    }
     if !flags.check {
         let target =
             logging::Target::choose(flags.foreground, !flags.foreground && !flags.standard_input);

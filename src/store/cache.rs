@@ -16,9 +16,10 @@ use crate::limits;
 use crate::sys::dir::{Dir, Stat};
 use crate::sys::lock;
 
-const NAME: &[u8] = b"buzon-cache";
-/// Until it is complete.
-const TEMPORARY: &[u8] = b"buzon-cache.tmp";
+/// Of a mailbox that is a directory.
+pub const NAME: &[u8] = b"buzon-cache";
+/// Behind the name until it is complete.
+const TEMPORARY: &[u8] = b".tmp";
 const MAGIC: &[u8; 8] = b"buzonC1\n";
 /// The magic, the UIDVALIDITY, four octets that are 0.
 const HEAD: usize = 16;
@@ -42,6 +43,7 @@ struct Place {
 /// The cache of a mailbox, open.
 #[derive(Debug)]
 pub struct Cache {
+    name: Vec<u8>,
     uid_validity: u32,
     /// Whatever is written goes to its end.
     file: File,
@@ -61,15 +63,16 @@ pub struct Cache {
 
 impl Cache {
     /// Opens the cache of a mailbox, which is made if it is missing or of another UIDVALIDITY.
-    pub fn open(root: &Dir, uid_validity: u32) -> io::Result<Cache> {
-        let (file, stat) = match open_file(root, uid_validity)? {
+    pub fn open(root: &Dir, name: &[u8], uid_validity: u32) -> io::Result<Cache> {
+        let (file, stat) = match open_file(root, name, uid_validity)? {
             Some(opened) => opened,
             None => {
-                write_anew(root, uid_validity, &[])?;
-                open_file(root, uid_validity)?.ok_or(ErrorKind::NotFound)?
+                write_anew(root, name, uid_validity, &[])?;
+                open_file(root, name, uid_validity)?.ok_or(ErrorKind::NotFound)?
             }
         };
         let mut cache = Cache {
+            name: name.to_vec(),
             uid_validity,
             window: Window::new(file.try_clone()?),
             file,
@@ -130,9 +133,9 @@ impl Cache {
         }
         let (pending, places) =
             (std::mem::take(&mut self.pending), std::mem::take(&mut self.places));
-        if !root.stat(NAME).is_ok_and(|stat| stat.id == self.id) {
+        if !root.stat(&self.name).is_ok_and(|stat| stat.id == self.id) {
             // Somebody wrote it anew, or took it away.
-            let Ok(other) = Cache::open(root, self.uid_validity) else { return };
+            let Ok(other) = Cache::open(root, &self.name, self.uid_validity) else { return };
             *self = other;
         }
         if self.is_torn || self.file.write_all(&pending).is_err() {
@@ -175,7 +178,7 @@ impl Cache {
                     records.extend_from_slice(&octets);
                 }
             }
-            let _ = write_anew(root, self.uid_validity, &records);
+            let _ = write_anew(root, &self.name, self.uid_validity, &records);
         }
     }
 
@@ -210,8 +213,8 @@ impl Cache {
     }
 }
 
-fn open_file(root: &Dir, uid_validity: u32) -> io::Result<Option<(File, Stat)>> {
-    let mut file = match root.append_file(NAME) {
+fn open_file(root: &Dir, name: &[u8], uid_validity: u32) -> io::Result<Option<(File, Stat)>> {
+    let mut file = match root.append_file(name) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
@@ -222,16 +225,17 @@ fn open_file(root: &Dir, uid_validity: u32) -> io::Result<Option<(File, Stat)>> 
 }
 
 /// Replaces the file by one with these records.
-fn write_anew(root: &Dir, uid_validity: u32, records: &[u8]) -> io::Result<()> {
-    let _ = root.unlink(TEMPORARY);
-    let mut file = root.create_file(TEMPORARY)?;
+fn write_anew(root: &Dir, name: &[u8], uid_validity: u32, records: &[u8]) -> io::Result<()> {
+    let temporary = [name, TEMPORARY].concat();
+    let _ = root.unlink(&temporary);
+    let mut file = root.create_file(&temporary)?;
     let written = (|| {
         file.write_all(&head_of_file(uid_validity))?;
         file.write_all(records)?;
-        root.rename(TEMPORARY, root, NAME)
+        root.rename(&temporary, root, name)
     })();
     if written.is_err() {
-        let _ = root.unlink(TEMPORARY);
+        let _ = root.unlink(&temporary);
     }
     written
 }
@@ -285,8 +289,8 @@ mod tests {
     fn records_are_found_by_all() {
         let place = tempfile::tempdir().unwrap();
         let root = Dir::open(place.path()).unwrap();
-        let mut one = Cache::open(&root, 7).unwrap();
-        let mut two = Cache::open(&root, 7).unwrap();
+        let mut one = Cache::open(&root, NAME, 7).unwrap();
+        let mut two = Cache::open(&root, NAME, 7).unwrap();
         for uid in (1..2000).rev() {
             assert_eq!(one.get(uid), None);
             one.put(&root, uid, &text(uid));
@@ -297,7 +301,7 @@ mod tests {
         two.put(&root, 3001, &vec![0; limits::CACHE_RECORD + 1]);
         two.flush(&root);
         one.flush(&root);
-        let mut three = Cache::open(&root, 7).unwrap();
+        let mut three = Cache::open(&root, NAME, 7).unwrap();
         for uid in 2..2000 {
             assert_eq!(three.get(uid), Some(text(uid)), "{uid}");
             assert_eq!(one.get(uid), Some(text(uid)), "{uid}");
@@ -306,7 +310,7 @@ mod tests {
         assert_eq!(three.get(1), Some(text(1)));
         two.looked -= OTHERS * 2;
         assert_eq!(two.get(5), Some(text(5)));
-        assert_eq!(Cache::open(&root, 8).unwrap().get(5), None);
+        assert_eq!(Cache::open(&root, NAME, 8).unwrap().get(5), None);
     }
 
     #[test]
@@ -315,7 +319,7 @@ mod tests {
         let root = Dir::open(place.path()).unwrap();
         let path = place.path().join("buzon-cache");
         let size = || std::fs::metadata(&path).unwrap().len();
-        let mut cache = Cache::open(&root, 7).unwrap();
+        let mut cache = Cache::open(&root, NAME, 7).unwrap();
         (1..3000).for_each(|uid| cache.put(&root, uid, &text(uid)));
         let messages: Vec<Summary> = (1..3000).map(message).collect();
         cache.close(&root, &messages);
@@ -326,11 +330,11 @@ mod tests {
         let file = File::options().write(true).open(&path).unwrap();
         file.set_len(whole - 100).unwrap();
         file.set_len(whole + 5000).unwrap();
-        let mut cache = Cache::open(&root, 7).unwrap();
+        let mut cache = Cache::open(&root, NAME, 7).unwrap();
         assert_eq!((cache.get(2998), cache.get(2999)), (Some(text(2998)), None));
         cache.put(&root, 2999, b"again");
         cache.close(&root, &messages);
-        let mut cache = Cache::open(&root, 7).unwrap();
+        let mut cache = Cache::open(&root, NAME, 7).unwrap();
         assert_eq!((cache.get(2998), cache.get(2999)), (Some(text(2998)), None));
         cache.put(&root, 2999, b"again");
         cache.close(&root, &messages);
@@ -339,17 +343,17 @@ mod tests {
         let mut octets = std::fs::read(&path).unwrap();
         octets[HEAD + RECORD] ^= 1;
         std::fs::write(&path, octets).unwrap();
-        let mut cache = Cache::open(&root, 7).unwrap();
+        let mut cache = Cache::open(&root, NAME, 7).unwrap();
         assert_eq!((cache.get(1), cache.get(2)), (None, Some(text(2))));
-        let old = Cache::open(&root, 7).unwrap();
+        let old = Cache::open(&root, NAME, 7).unwrap();
         cache.close(&root, &messages[..1000]);
         assert!(size() < whole / 2);
-        let mut cache = Cache::open(&root, 7).unwrap();
+        let mut cache = Cache::open(&root, NAME, 7).unwrap();
         assert_eq!((cache.get(1000), cache.get(1001)), (Some(text(1000)), None));
         let mut old = old;
         assert_eq!(old.get(2000), Some(text(2000)));
         old.put(&root, 5000, b"late");
         old.flush(&root);
-        assert_eq!(Cache::open(&root, 7).unwrap().get(5000), Some(b"late".to_vec()));
+        assert_eq!(Cache::open(&root, NAME, 7).unwrap().get(5000), Some(b"late".to_vec()));
     }
 }

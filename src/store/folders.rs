@@ -50,6 +50,8 @@ pub struct Folder {
     pub name: String,
     /// Whether there is more to it than the name.
     pub selectable: bool,
+    /// Whether there can be others below it.
+    pub holds: bool,
     /// What it is for.
     pub use_: Option<SpecialUse>,
 }
@@ -170,10 +172,11 @@ impl Folders {
         }
     }
 
-    /// Makes a mailbox. Its UIDVALIDITY is one that this user never had.
+    /// Makes a mailbox. Its UIDVALIDITY is one that this user never had. With a delimiter at its
+    /// end the name says that others will come below it: RFC 3501 §6.3.3.
     pub fn create(&self, name: &str, use_: Option<SpecialUse>) -> Result<(), FolderError> {
         match self {
-            Folders::Maildir(tree) => tree.create(name, use_),
+            Folders::Maildir(tree) => tree.create(name.strip_suffix('/').unwrap_or(name), use_),
             Folders::Mbox(tree) => tree.create(name, use_),
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! Read in this order: `letter` (comes in), `mailbox` (a box opened for reading), `wire` (a message
 //! with the line ends of the wire); `folders` (all mailboxes of a user), `selected` (one of them),
-//! `flags`, `cache`, `watch`. Then the formats: `maildir`, `mbox`.
+//! `flags`, `cache`, `watch`, `awake`. Then the formats: `maildir`, `mbox`.
 //!
 //! Nothing here knows a protocol or a user: the caller has become the owner of the box.
 
+mod awake;
 mod cache;
 mod checksum;
 mod flags;
@@ -19,6 +20,7 @@ pub mod watch;
 mod window;
 mod wire;
 
+pub use awake::Awake;
 pub use flags::{Change, Flags, KEYWORDS};
 pub use folders::{Appending, Folder, FolderError, Folders, SpecialUse, Status};
 pub use letter::{Body, Letter};
@@ -105,6 +107,13 @@ fn room_for(octets: u64) -> Result<Vec<u8>, Error> {
     Ok(room)
 }
 
+const REMOVED: ErrorKind = ErrorKind::StaleNetworkFileHandle;
+
+/// What `is_removed_mailbox` tells of.
+fn removed_mailbox() -> io::Error {
+    io::Error::new(REMOVED, "the mailbox was removed, or numbered anew")
+}
+
 impl Error {
     /// Whether it is about a message that another program took away.
     pub fn is_gone(&self) -> bool {
@@ -113,8 +122,7 @@ impl Error {
 
     /// Whether the mailbox itself was removed, or another stands in its place.
     pub fn is_removed_mailbox(&self) -> bool {
-        let removed = ErrorKind::StaleNetworkFileHandle;
-        matches!(self, Error::Unavailable(error) if error.kind() == removed)
+        matches!(self, Error::Unavailable(error) if error.kind() == REMOVED)
     }
 
     /// Whether it is about a message that is too large to be held in memory.

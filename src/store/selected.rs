@@ -162,6 +162,17 @@ impl Selected {
     pub fn rest(&mut self) -> bool {
         match self {
             Selected::Maildir(session) => session.rest(),
+            Selected::Mbox(session) => {
+                session.rest();
+                false
+            }
+        }
+    }
+
+    /// Whether the messages are put away, which only a `refresh` changes.
+    pub fn is_at_rest(&self) -> bool {
+        match self {
+            Selected::Maildir(session) => session.is_at_rest(),
             Selected::Mbox(_) => false,
         }
     }
@@ -210,7 +221,7 @@ impl Selected {
     pub fn cached(&mut self, index: usize) -> Option<Vec<u8>> {
         match self {
             Selected::Maildir(session) => session.cached(index),
-            Selected::Mbox(_) => None,
+            Selected::Mbox(session) => session.cached(index),
         }
     }
 
@@ -219,7 +230,7 @@ impl Selected {
     pub fn remember(&mut self, index: usize, octets: &[u8]) {
         match self {
             Selected::Maildir(session) => session.remember(index, octets),
-            Selected::Mbox(_) => {}
+            Selected::Mbox(session) => session.remember(index, octets),
         }
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::Selected;
 use crate::sys::inotify::{self, Bell, Event, Watched, Watcher};
-use crate::sys::{process, thread};
+use crate::sys::thread;
 
 /// How often to look where nobody tells.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -27,9 +27,6 @@ const PERIOD: Duration = Duration::from_secs(1);
 const GROUP: usize = 16;
 /// One group of a crowd is told at once; then the next, twice as many, after so long.
 const BREATH: Duration = Duration::from_millis(30);
-
-/// When those who were told are done.
-const CALM: Duration = Duration::from_secs(2);
 
 /// Who is to be told of what. The lock is never held while something may wait.
 struct Post {
@@ -57,10 +54,6 @@ pub fn start() -> io::Result<()> {
 impl Post {
     fn read(&self) {
         loop {
-            if self.watcher.is_calm(CALM) {
-                // Those who were told worked all at once.
-                process::give_back_heap();
-            }
             match self.watcher.wait() {
                 Ok(events) => self.tell(&events),
                 Err(error) => {

@@ -7,6 +7,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::dir::Dir;
+
 /// Reads a text file of at most `limit` octets.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     String::from_utf8(read(path, limit)?).map_err(|_| io::Error::other("is not UTF-8"))
@@ -78,7 +80,12 @@ pub fn reserve(file: &File, octets: u64) -> io::Result<()> {
 
 /// A file without a name, for reading and writing; it goes when it is closed.
 pub fn nameless(directory: &Path) -> io::Result<File> {
-    let path = directory.join(format!("{}.{}", std::process::id(), super::clock::id()));
+    if let Ok(file) = Dir::open(directory).and_then(|dir| dir.nameless_file()) {
+        return Ok(file);
+    }
+    // NFS has no such files. Careful: whoever is killed here leaves the name, and who lists the
+    // directory meanwhile sees it, so it is one that is passed over.
+    let path = directory.join(format!(".{}.{}", std::process::id(), super::clock::id()));
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     std::fs::remove_file(&path)?;

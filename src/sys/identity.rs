@@ -130,6 +130,27 @@ impl Borrowed {
     }
 }
 
+/// Becomes an account for good, or, without one, whoever we are now: groups, every gid, every uid,
+/// no capabilities. For a child between fork and exec: it makes system calls only.
+pub(super) fn become_for_good(account: Option<&Account>) -> io::Result<()> {
+    let refused = Err(io::Error::from_raw_os_error(libc::EPERM));
+    let (uid, gid) = match account {
+        Some(Account { uid, gid, groups, .. }) => {
+            set_groups(groups)?;
+            (*uid, *gid)
+        }
+        None => (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()),
+    };
+    if uid == 0 || gid == 0 {
+        return refused;
+    }
+    set_gids([gid; 3])?;
+    set_uids([uid; 3])?;
+    capability::give_up()?;
+    // Careful: a way back would be everybody's.
+    if set_uids([SAME, 0, SAME]).is_ok() { refused } else { Ok(()) }
+}
+
 /// Does something in the directory of mboxes, such as making a lock or the first file there: while
 /// an account is borrowed its effective gid is the mail group's for just that. The uid stays the
 /// account's. Where nothing is borrowed, it is done as who we are.

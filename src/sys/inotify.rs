@@ -9,9 +9,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use super::poll;
 
 /// Something that one thread rings and any number hear. It is rung for good.
 #[derive(Debug)]
@@ -71,10 +68,11 @@ impl Watcher {
         Ok(Watcher(Inotify::init(InitFlags::IN_CLOEXEC)?))
     }
 
-    /// Watches for names in a directory that come, go, and change.
+    /// Watches for names in a directory that come, go, and change, and files that were written.
     pub fn add(&self, directory: &Path) -> io::Result<Watched> {
         let flags = AddWatchFlags::IN_MOVE
             | AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_CLOSE_WRITE
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_ONLYDIR
@@ -85,11 +83,6 @@ impl Watcher {
     /// Watches no longer. It does not matter if the kernel had stopped by itself.
     pub fn remove(&self, watched: Watched) {
         let _ = self.0.rm_watch(watched.0);
-    }
-
-    /// Whether nothing happens for so long.
-    pub fn is_calm(&self, time: Duration) -> bool {
-        poll::readable([self.0.as_fd()], Some(time)).is_ok_and(|[is_ready]| !is_ready)
     }
 
     /// Waits for something to happen.

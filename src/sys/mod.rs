@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod cached;
 pub mod capability;
 pub mod certificate;
+pub mod child;
 pub mod clock;
 pub mod crypt;
 pub mod dir;

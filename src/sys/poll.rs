@@ -63,7 +63,8 @@ pub fn writable(fd: BorrowedFd, timeout: Duration) -> io::Result<bool> {
     Ok(polled[0].any().unwrap_or(true))
 }
 
-fn wait(fds: &mut [PollFd], timeout: Option<Duration>) -> io::Result<()> {
+/// Waits for whatever each of them is to be asked.
+pub(super) fn wait(fds: &mut [PollFd], timeout: Option<Duration>) -> io::Result<()> {
     let end = timeout.map(|timeout| Instant::now() + timeout);
     loop {
         let left = match end {

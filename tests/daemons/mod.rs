@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
+pub mod load;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -183,6 +185,14 @@ pub struct Daemon {
 impl Daemon {
     pub fn pid(&self) -> i32 {
         self.child.id() as i32
+    }
+
+    /// Sets a limit of it, as the account that it runs as.
+    pub fn prlimit(&self, limit: &str) {
+        let pid = self.pid().to_string();
+        let words = ["runuser", "-u", "nobody", "--", "prlimit", "--pid", &pid, limit];
+        let words = if nix::unistd::Uid::effective().is_root() { &words[..] } else { &words[4..] };
+        assert!(Command::new(words[0]).args(&words[1..]).status().unwrap().success(), "{words:?}");
     }
 
     pub fn signal(&self, signal: nix::sys::signal::Signal) {

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -97,13 +98,13 @@ impl Left {
     }
 
     /// What it says.
-    pub fn read(&self) -> Option<Arc<Listing>> {
+    pub fn read(&self) -> io::Result<Arc<Listing>> {
         if let Some(listing) = locked(&self.listing).upgrade() {
-            return Some(listing);
+            return Ok(listing);
         }
         let listing = Arc::new(Listing::read_file(&self.file)?);
         *locked(&self.listing) = Arc::downgrade(&listing);
-        Some(listing)
+        Ok(listing)
     }
 
     /// Whether it is true of these stamps, which its head tells.

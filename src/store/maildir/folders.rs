@@ -57,12 +57,13 @@ impl Tree {
         }
         names.remove("INBOX");
         let notes = Notes::read(&root, notes::MAILDIR)?;
-        let inbox = Folder { name: "INBOX".into(), selectable: true, use_: None };
+        let inbox = Folder { name: "INBOX".into(), selectable: true, holds: true, use_: None };
         let mut folders = vec![inbox];
         folders.extend(names.into_iter().map(|(name, selectable)| Folder {
             use_: notes.use_of(&name).filter(|_| selectable),
             name,
             selectable,
+            holds: true,
         }));
         // Levels count, not octets: what is below `a` comes before `a-b`.
         folders.sort_by(|a, b| {
@@ -211,6 +212,7 @@ impl Tree {
             for (from, to) in &pairs {
                 let both = from.directory.as_ref().zip(to.directory.as_ref());
                 let Some((old, new)) = both else { continue };
+                notes.had_validity(Uidlist::read(&root.open_dir(old)?)?.validity);
                 root.rename(old, &root, new)?;
                 notes.rename_use(&from.shown, &to.shown);
             }

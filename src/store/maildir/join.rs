@@ -3,10 +3,10 @@
 //! Cheap where nothing changed: the stamps of the two directories and of two files. Where something
 //! did, the box is listed again, and joined by UIDs, which rise in both.
 
-use super::super::Error;
 use super::super::flags::Marks;
 use super::super::selected::{CHANGED, GONE, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
+use super::super::{Error, removed_mailbox};
 use super::crowd::Turn;
 use super::directories::Look;
 use super::files;
@@ -16,7 +16,6 @@ use super::scan::{Purpose, Scan};
 use super::session::{BARE, Held, IN_NEW, ODD, Session};
 use super::uidlist;
 use crate::sys::dir::Kind;
-use std::io;
 use std::time::Instant;
 
 /// So many messages take longer to list twice than to wait until once is enough.
@@ -77,8 +76,10 @@ impl Session {
         }
     }
 
-    /// Whether nothing has changed on disk but the names of keywords, which are learned.
+    /// Whether nothing has changed on disk but the names of keywords, which are learned. An error
+    /// where the mailbox has another name, or none: nothing is to be done there any more.
     pub(super) fn is_current(&mut self) -> Result<bool, Error> {
+        self.is_in_place()?;
         self.update_keywords()?;
         let Some(held) = &self.held else { return Ok(false) };
         Ok(held.names.is_some()
@@ -133,7 +134,7 @@ impl Session {
         let scan = self.scan(number, Some(&known));
         let taken = scan.and_then(|scan| match scan.list.validity == self.uid_validity {
             true => self.take_in(scan, &known),
-            false => Err(io::Error::other("the messages were numbered anew").into()),
+            false => Err(removed_mailbox().into()),
         });
         let fresh = std::mem::replace(&mut self.messages, known);
         taken?;

@@ -6,11 +6,11 @@
 //! UIDVALIDITY does. Derived: whoever deletes it makes the next session read directories.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::checksum::checksum;
+use super::super::checksum::{Checksum, checksum};
 use super::super::flags::{Flags, Marks};
 use super::super::folders::Status;
 use super::super::selected::{Summary, UNKNOWN};
@@ -24,6 +24,8 @@ const MAGIC: &[u8; 8] = b"buzonL1\n";
 /// A listing beyond this is none of ours.
 const LONGEST: u64 = 1 << 31;
 const RECORD: usize = 32;
+/// So much is read at once: whole records, and whole blocks of the checksum.
+const PIECE: usize = 64 * 1024;
 /// The numbers of the head, eight octets each; the last is its checksum.
 const NUMBERS: usize = 16;
 const HEAD: usize = 8 + 8 * NUMBERS;
@@ -57,7 +59,7 @@ pub struct Listing {
 impl Listing {
     /// Reads what was left; `None` where that is nothing, or not whole.
     pub fn read(root: &Dir) -> Option<Listing> {
-        Listing::read_file(&Listing::open(root)?)
+        Listing::read_file(&Listing::open(root)?).ok()
     }
 
     /// The file that was left. Nobody writes into it again: the next listing is another file.
@@ -72,26 +74,47 @@ impl Listing {
         Some(head(&octets)?.0)
     }
 
-    /// Reads such a file.
-    pub fn read_file(file: &File) -> Option<Listing> {
-        let size = Stat::of_file(file).ok()?.size.min(LONGEST);
-        let mut octets = vec![0; size as usize];
-        file.read_exact_at(&mut octets, 0).ok()?;
-        let (truth, numbers) = head(octets.get(..HEAD)?)?;
-        let [validity, next, count, _, _, _, _, sum] = numbers;
-        let body = &octets[HEAD..];
-        if checksum(body) != sum {
-            return None;
+    /// Reads such a file; one that is no listing is invalid data.
+    pub fn read_file(file: &File) -> io::Result<Listing> {
+        Listing::read_pieces(file)?.ok_or_else(|| ErrorKind::InvalidData.into())
+    }
+
+    fn read_pieces(file: &File) -> io::Result<Option<Listing>> {
+        let mut octets = [0; HEAD];
+        file.read_exact_at(&mut octets, 0)?;
+        let Some((truth, numbers)) = head(&octets) else { return Ok(None) };
+        let size = Stat::of_file(file)?.size.min(LONGEST);
+        let [validity, next, count, _, _, _, _, wanted] = numbers;
+        let mut left = (size as usize).saturating_sub(HEAD);
+        let Some(count) = usize::try_from(count).ok().filter(|count| *count <= left / RECORD)
+        else {
+            return Ok(None);
+        };
+        let (mut sum, mut odd) = (Checksum::default(), Vec::new());
+        let (mut messages, mut at) = (Vec::with_capacity(count), HEAD as u64);
+        let mut piece = vec![0; PIECE.min(left)];
+        while left > 0 {
+            let piece = &mut piece[..PIECE.min(left)];
+            file.read_exact_at(piece, at)?;
+            at += piece.len() as u64;
+            left -= piece.len();
+            sum.feed(piece);
+            let (records, _) = piece.as_chunks::<RECORD>();
+            let here = records.len().min(count - messages.len());
+            messages.extend(records[..here].iter().map(read_record));
+            odd.extend_from_slice(&piece[here * RECORD..]);
         }
-        let end = usize::try_from(count).ok()?.checked_mul(RECORD)?;
-        let (records, _) = body.get(..end)?.as_chunks::<RECORD>();
-        Some(Listing {
-            truth,
-            uid_validity: u32::try_from(validity).ok()?,
-            uid_next: u32::try_from(next).ok()?,
-            messages: records.iter().map(read_record).collect(),
-            odd: read_odd(&body[end..])?,
-        })
+        let number = |number| u32::try_from(number).ok();
+        let read = || {
+            (sum.end() == wanted).then_some(Listing {
+                truth,
+                uid_validity: number(validity)?,
+                uid_next: number(next)?,
+                messages,
+                odd: read_odd(&odd)?,
+            })
+        };
+        Ok(read())
     }
 
     /// Leaves it for the next. It does not matter if that fails.

@@ -1,7 +1,7 @@
 //! What must be remembered of the folders of a Maildir beside them: `buzon-folders`.
 //!
-//! `validity N` is the highest UIDVALIDITY that a folder had which is gone or was made by us: a
-//! name that comes back must not bring numbers back. `use USE NAME` tells what the folder of that
+//! `validity N` is the highest UIDVALIDITY that a folder had which is gone, was renamed, or was made
+//! by us: a name that comes back must not bring numbers back. `use USE NAME` tells what the folder of that
 //! name is for, where its maker said so (RFC 6154 §3). It is changed under its own lock, which
 //! keeps two sessions from changing folders at the same time.
 
@@ -81,7 +81,7 @@ impl Notes {
         }
     }
 
-    /// Notes the UIDVALIDITY of a folder that goes.
+    /// Notes the UIDVALIDITY of a folder that goes, or goes by another name.
     pub fn had_validity(&mut self, validity: u32) {
         self.validity = self.validity.max(validity);
     }

@@ -4,15 +4,15 @@
 //! as they were, however the mailbox changes meanwhile; and all that rest on one share it in the
 //! page cache. Where the listing is not just what the session knows, the messages stay in memory.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use super::super::Error;
 use super::super::selected::{CHANGED, GONE, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
+use super::super::{Error, removed_mailbox};
 use super::crowd::Left;
 use super::listing::{Listing, Truth};
-use super::session::{BARE, IN_NEW, ODD, Session, gone_mailbox};
+use super::session::{BARE, IN_NEW, ODD, Session};
 use super::uidlist;
 
 /// What is kept of the messages.
@@ -45,7 +45,7 @@ impl Session {
         if !left.is_true(&truth) {
             return None;
         }
-        let listing = left.read()?;
+        let listing = left.read().ok()?;
         let is_same = listing.uid_validity == self.uid_validity
             && listing.uid_next == self.uid_next
             && listing.odd == self.odd
@@ -69,7 +69,7 @@ impl Session {
         if !left.is_true(&Truth::of(stamp, &list)) {
             return Ok(false);
         }
-        let Some(listing) = left.read() else { return Ok(false) };
+        let Ok(listing) = left.read() else { return Ok(false) };
         let has_new = || listing.messages.iter().any(|one| one.is(IN_NEW));
         if listing.uid_validity != validity || (!is_read_only && has_new()) {
             return Ok(false);
@@ -82,10 +82,14 @@ impl Session {
         Ok(true)
     }
 
-    /// Takes the messages back.
+    /// Takes the messages back. A listing that was spoilt under our hands leaves nothing that could
+    /// be told of their numbers.
     pub(super) fn wake(&mut self) -> io::Result<()> {
         let Some(Resting { listing, recent }) = &self.resting else { return Ok(()) };
-        let listing = listing.read().ok_or_else(gone_mailbox)?;
+        let listing = listing.read().map_err(|error| match error.kind() {
+            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => removed_mailbox(),
+            _ => error,
+        })?;
         let Listing { messages, odd, .. } = &*listing;
         let (mut messages, odd) = (messages.clone(), odd.clone());
         for message in &mut messages {

@@ -6,14 +6,15 @@
 //! is not so are kept beside.
 
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::cache::Cache;
+use super::super::cache::{self, Cache};
 use super::super::folders::Status;
 use super::super::selected::{CHANGED, Changes, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
-use super::super::{Error, Wire, room_for, wire};
+use super::super::{Error, Wire, removed_mailbox, room_for, wire};
 use super::directories::{Maildir, Places};
 use super::files::LOOKS;
 use super::keywords::Keywords;
@@ -158,9 +159,12 @@ impl Session {
         &self.keywords.names
     }
 
-    /// Tells what is new.
+    /// Tells what is new. Where that cannot be found out, what the caller knows stays as it was.
     pub fn refresh(&mut self, may_expunge: bool) -> Result<Changes, Error> {
-        self.update()?;
+        if let Err(error) = self.update() {
+            self.wake()?;
+            return Err(error);
+        }
         let mut changes = Changes {
             keywords: std::mem::take(&mut self.has_new_keywords),
             recent: self.recent,
@@ -210,9 +214,12 @@ impl Session {
         let held = match self.held.take() {
             Some(held) => held,
             None => {
-                let root = Dir::open(&self.path).map_err(|_| gone_mailbox())?;
+                let root = Dir::open(&self.path).map_err(|error| match error.kind() {
+                    ErrorKind::NotFound | ErrorKind::NotADirectory => removed_mailbox(),
+                    _ => error,
+                })?;
                 if root.stat_self()?.id != self.id {
-                    return Err(gone_mailbox());
+                    return Err(removed_mailbox());
                 }
                 let maildir = Maildir { root };
                 let places = Places::open(&maildir)?;
@@ -225,6 +232,15 @@ impl Session {
         Ok(self.held.insert(held))
     }
 
+    /// What is open stays open under another name; this looks whether it still has its own.
+    pub(super) fn is_in_place(&self) -> io::Result<()> {
+        match std::fs::metadata(&self.path) {
+            Ok(data) if (data.dev(), data.ino()) == self.id => Ok(()),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Err(removed_mailbox()),
+        }
+    }
+
     /// Gives up what can be had again. Before anything else a `refresh` is needed, which is worth
     /// while soon if this tells so.
     pub fn rest(&mut self) -> bool {
@@ -233,6 +249,11 @@ impl Session {
         self.put_away();
         self.held = None;
         self.stamp.is_none()
+    }
+
+    /// Whether the messages are put away.
+    pub fn is_at_rest(&self) -> bool {
+        self.resting.is_some()
     }
 
     /// Whether a `refresh` has nothing to tell, for a session at rest.
@@ -290,7 +311,7 @@ impl Session {
     fn cache(&mut self) -> Option<&mut Cache> {
         if self.cache.is_none() {
             let validity = self.uid_validity;
-            self.cache = Cache::open(&self.hold().ok()?.maildir.root, validity).ok();
+            self.cache = Cache::open(&self.hold().ok()?.maildir.root, cache::NAME, validity).ok();
         }
         self.cache.as_mut()
     }
@@ -392,8 +413,4 @@ impl Drop for Session {
         self.leave_listing();
         self.close_cache();
     }
-}
-
-pub(super) fn gone_mailbox() -> io::Error {
-    io::Error::new(ErrorKind::StaleNetworkFileHandle, "the mailbox was removed")
 }

@@ -18,8 +18,10 @@ use super::lines::{Line, Lines, Part};
 use super::lock::{self, Locked};
 use super::scan;
 use super::state::State;
-use super::{checkpoint, rewrite};
+use super::work::LIST;
+use super::{checkpoint, rewrite, table};
 use crate::mail;
+use crate::sys::dir::Stat;
 
 /// Up to this a letter is one write.
 const CHUNK: usize = if cfg!(test) { 200 } else { 512 * 1024 };
@@ -46,7 +48,8 @@ pub fn prepare(
     if locked.dead.is_some() {
         tidy(&mut locked, folders)?;
     }
-    let end = locked.file.metadata()?.len();
+    let before = Stat::of_file(&locked.file)?;
+    let end = before.size;
     // From here on the letter is cut off if anything fails.
     let prepared = Prepared { locked: Some(locked), end };
     if let Some(locked) = &prepared.locked {
@@ -61,6 +64,8 @@ pub fn prepare(
         checkpoint();
         locked.file.write_all_at(COMPLETE, mark)?;
         locked.file.sync_all()?;
+        let name = [LIST, b"INBOX"].concat();
+        table::grew(folders, &name, &before, &table::settle(&locked.file)?);
     }
     Ok(prepared)
 }

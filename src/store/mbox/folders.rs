@@ -16,7 +16,8 @@ use super::super::maildir::subscriptions;
 use super::intake;
 use super::session::Session;
 use super::state::{self, State};
-use super::{DEPTH, lock};
+use super::work::{CACHE, LIST};
+use super::{DEPTH, lock, table};
 use crate::sys::dir::{self, Dir, Kind};
 use crate::text::utf7;
 
@@ -49,6 +50,21 @@ pub struct Place {
 }
 
 impl Place {
+    /// A file of ours beside the state, by how its name begins.
+    pub fn beside(&self, start: &[u8]) -> Vec<u8> {
+        let own = self.mbox.file_name().unwrap_or_default().as_bytes();
+        [start, if self.is_inbox { b"INBOX" } else { own }].concat()
+    }
+
+    /// Takes away what can be had again.
+    fn forget(&self) {
+        if let Ok(dir) = Dir::open(&self.directory) {
+            for start in [LIST, CACHE] {
+                let _ = dir.unlink(&self.beside(start));
+            }
+        }
+    }
+
     /// Where files of our own may lie.
     pub fn spool(&self) -> &Path {
         &self.spool
@@ -75,20 +91,16 @@ impl Tree {
     pub fn list(&self) -> Result<Vec<Folder>, FolderError> {
         let root = self.root()?;
         let mut names = BTreeMap::new();
-        for name in self.names(&root)? {
-            for (at, _) in name.match_indices('/') {
-                names.entry(name[..at].to_owned()).or_insert(false);
-            }
-            names.insert(name, true);
-        }
+        names.extend(self.names(&root)?);
         names.remove("INBOX");
         let notes = Notes::read(&root, notes::MBOX)?;
-        let inbox = Folder { name: "INBOX".into(), selectable: true, use_: None };
+        let inbox = Folder { name: "INBOX".into(), selectable: true, holds: true, use_: None };
         let mut folders = vec![inbox];
         folders.extend(names.into_iter().map(|(name, selectable)| Folder {
             use_: notes.use_of(&name).filter(|_| selectable),
             name,
             selectable,
+            holds: !selectable,
         }));
         folders.sort_by(|a, b| {
             let is_below_inbox = |folder: &Folder| folder.name.split('/').next() == Some("INBOX");
@@ -98,8 +110,8 @@ impl Tree {
         Ok(folders)
     }
 
-    /// The names of all files that are mailboxes.
-    fn names(&self, root: &Dir) -> io::Result<Vec<String>> {
+    /// The names of all files, which are mailboxes, and of all directories, which are not.
+    fn names(&self, root: &Dir) -> io::Result<Names> {
         let mut names = Vec::new();
         names_in(root, "", DEPTH, &mut names)?;
         Ok(names)
@@ -137,8 +149,11 @@ impl Tree {
     }
 
     /// Makes a mailbox; see `Folders::create`.
+    ///
+    /// A file holds no others, so here the delimiter counts: what is made is a level.
     pub fn create(&self, name: &str, use_: Option<SpecialUse>) -> Result<(), FolderError> {
-        let name = parse(name)?;
+        let level = name.strip_suffix('/');
+        let name = parse(level.unwrap_or(name))?;
         let place = self.place_of(&name);
         let root = self.root()?;
         if place.is_inbox {
@@ -146,6 +161,9 @@ impl Tree {
         }
         notes::change(&root, notes::MBOX, |notes| {
             self.make_room(&place)?;
+            if level.is_some() {
+                return Ok(dir::create_path(&place.mbox)?);
+            }
             let validity = notes.new_validity(&root)?;
             let state = State::open_named(&place.directory, &place.state, true)?;
             let mut state = state.ok_or(FolderError::Missing)?;
@@ -182,10 +200,7 @@ impl Tree {
         }
         notes::change(&self.root()?, notes::MBOX, |notes| {
             if !is_file(&place.mbox)? {
-                return match place.mbox.is_dir() {
-                    true => Err(FolderError::Invalid("there are mailboxes below that name")),
-                    false => Err(FolderError::Missing),
-                };
+                return remove_level(&place);
             }
             let locked = place.lock(false)?;
             let (_locked, state) = locked.ok_or(FolderError::Missing)?;
@@ -193,6 +208,7 @@ impl Tree {
             notes.set_use(&name, None);
             std::fs::remove_file(&place.mbox)?;
             let _ = Dir::open(&place.directory)?.unlink(&place.state);
+            place.forget();
             Ok(Dir::open(&place.directory)?.sync()?)
         })?;
         self.tidy(&place);
@@ -233,18 +249,24 @@ impl Tree {
                 false => self.names(&self.root()?)?,
             };
             self.make_room(&new)?;
-            let _locked = if is_one { old.lock(false)? } else { None };
+            let locked = if is_one { old.lock(false)? } else { None };
+            notes.had_validity(locked.as_ref().map_or(0, |(_, state)| state.validity));
             let (here, there) = (Dir::open(&old.directory)?, Dir::open(&new.directory)?);
             if is_one {
                 here.rename(&old.state, &there, &new.state)?;
+                old.forget();
             }
             std::fs::rename(&old.mbox, &new.mbox)?;
             there.sync()?;
             here.sync()?;
             notes.rename_use(&from, &to);
             let start = format!("{from}/");
-            for name in below.iter().filter(|name| name.starts_with(&start)) {
-                notes.rename_use(name, &format!("{to}{}", &name[from.len()..]));
+            for (name, _) in below.iter().filter(|(name, _)| name.starts_with(&start)) {
+                let new = format!("{to}{}", &name[from.len()..]);
+                let place = self.place_of(&new);
+                let state = State::open_named(&place.directory, &place.state, false)?;
+                notes.had_validity(state.map_or(0, |state| state.validity));
+                notes.rename_use(name, &new);
             }
             Ok(())
         })?;
@@ -282,7 +304,14 @@ impl Tree {
 
     /// Counts; see `Folders::status`.
     pub fn status(&self, name: &str) -> Result<Status, FolderError> {
-        Ok(self.open(name, true)?.status())
+        let place = self.place(name)?;
+        if let Some(stat) = place.stat()?
+            && let Ok(dir) = Dir::open(&place.directory)
+            && let Some(status) = table::status(&dir, &place.beside(LIST), &stat)
+        {
+            return Ok(status);
+        }
+        Ok(Session::open(self, place, true)?.status())
     }
 
     /// Selects a mailbox.
@@ -292,6 +321,17 @@ impl Tree {
 }
 
 pub use intake::{Appending, commit as commit_append, prepare as prepare_append};
+
+/// Removes a level that holds no mailbox.
+fn remove_level(place: &Place) -> Result<(), FolderError> {
+    match std::fs::remove_dir(&place.mbox) {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Err(FolderError::HasChildren),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(FolderError::Missing)
+        }
+        removed => Ok(removed?),
+    }
+}
 
 fn is_file(path: &Path) -> io::Result<bool> {
     match std::fs::symlink_metadata(path) {
@@ -303,7 +343,10 @@ fn is_file(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn names_in(dir: &Dir, above: &str, depth: usize, names: &mut Vec<String>) -> io::Result<()> {
+/// Names, and whether each is a mailbox.
+type Names = Vec<(String, bool)>;
+
+fn names_in(dir: &Dir, above: &str, depth: usize, names: &mut Names) -> io::Result<()> {
     let mut deeper = Vec::new();
     dir.entries(|entry, kind| {
         let Some(level) = utf7::decode(entry) else { return };
@@ -314,7 +357,7 @@ fn names_in(dir: &Dir, above: &str, depth: usize, names: &mut Vec<String>) -> io
             return;
         }
         match kind {
-            Kind::File => names.push(name),
+            Kind::File => names.push((name, true)),
             Kind::Directory if depth > 0 => deeper.push((entry.to_vec(), name)),
             _ => {}
         }
@@ -324,6 +367,7 @@ fn names_in(dir: &Dir, above: &str, depth: usize, names: &mut Vec<String>) -> io
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             dir => names_in(&dir?, &format!("{name}/"), depth - 1, names)?,
         }
+        names.push((name, false));
     }
     Ok(())
 }

@@ -14,11 +14,12 @@ use chrono::{Local, TimeZone};
 use super::super::flags::{Flags, Marks};
 use super::super::selected::Copied;
 use super::super::{Body, Error, FolderError, Letter};
-use super::field::{self, COMPLETE, Notes};
+use super::field::{COMPLETE, Notes};
 use super::folders::{Place, Tree};
 use super::lines::Part;
-use super::session::{Session, Work};
+use super::session::Session;
 use super::state::{Plan, Step};
+use super::work::{Purpose, Work};
 use super::{append, checkpoint, message};
 use crate::mail;
 use crate::sys::{self, dir};
@@ -74,16 +75,12 @@ pub fn commit(letters: &[Appending]) -> Result<(u32, Vec<u32>), Error> {
         return Err(io::Error::other("letters for several folders").into());
     }
     let mut names = Vec::new();
-    let words = letters.iter().flat_map(|letter| &letter.keywords);
+    let words: Vec<String> =
+        letters.iter().flat_map(|letter| letter.keywords.iter().cloned()).collect();
     let count = letters.len() as u32;
-    // Careful: the file's own keywords come first, and a full list takes no more.
-    if let Some((locked, _)) = first.place.lock(first.place.is_inbox)? {
-        super::scan::scan_named(&locked.file, &mut names)?;
-    }
-    for word in words {
-        field::bit(&mut names, word.as_bytes());
-    }
-    let work = Work::begin(&first.place, &mut names, (false, count), first.place.is_inbox)?;
+    let make = first.place.is_inbox;
+    let purpose = Purpose { takes_recent: false, more: count, words: &words, make };
+    let work = Work::begin(&first.place, &mut names, None, purpose)?;
     let mut work = work.ok_or_else(Error::gone)?;
     let numbers = work.numbers;
     let uids: Vec<u32> = (numbers.last - count + 1..=numbers.last).collect();
@@ -139,7 +136,8 @@ fn put(
         checkpoint();
         work.locked.file.write_all_at(COMPLETE, mark)?;
     }
-    Ok(work.locked.file.sync_all()?)
+    work.locked.file.sync_all()?;
+    Ok(work.grew()?)
 }
 
 impl Appending {
@@ -176,7 +174,7 @@ impl Session {
         }
         drop(work);
         let (validity, uids) = commit(&letters)?;
-        let from = indices.iter().map(|index| self.messages_all()[*index as usize].uid);
+        let from = indices.iter().map(|index| self.uid(*index as usize));
         Ok((validity, from.zip(uids).collect()))
     }
 
@@ -196,11 +194,7 @@ impl Session {
         spool: &Arc<File>,
         place: &Place,
     ) -> Result<Appending, Error> {
-        let message = self.messages_all()[index];
-        if message.is_gone() {
-            return Err(Error::gone());
-        }
-        let entry = self.entries[index];
+        let (message, entry) = self.found(index)?;
         let at = spool.metadata()?.len();
         let mut writer: &File = spool;
         let mut writer = io::BufWriter::new(&mut writer);

@@ -30,6 +30,11 @@ impl Digest {
         self.mix(octets.len() as u64);
     }
 
+    /// One that was noted.
+    pub fn of(value: u64) -> Digest {
+        Digest(value)
+    }
+
     /// As a number.
     pub fn value(self) -> u64 {
         self.0
@@ -57,10 +62,6 @@ pub struct Facts {
     pub is_notes: bool,
     /// Not written to its end.
     pub is_incomplete: bool,
-    /// Content-Length.
-    pub length: Option<u64>,
-    /// Where the body begins.
-    pub body_at: Option<u64>,
 }
 
 /// A message being read. The dividing line is not fed.
@@ -68,6 +69,12 @@ pub struct Facts {
 pub struct Walk {
     /// What was noted so far.
     pub facts: Facts,
+    /// Content-Length.
+    pub length: Option<u64>,
+    /// Where the body begins.
+    pub body_at: Option<u64>,
+    /// Whether there is a field that is the mailbox's in one place and the letter's in another.
+    pub has_lines: bool,
     /// Of the letter so far.
     pub digest: Digest,
     octets: u64,
@@ -106,7 +113,7 @@ impl Walk {
         line: Line,
         out: &mut impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        if self.facts.body_at.is_none() && line.starts {
+        if self.body_at.is_none() && line.starts {
             self.header_line(line);
         }
         if self.field == Shown::No {
@@ -149,7 +156,7 @@ impl Walk {
 
     fn header_line(&mut self, line: Line) {
         if field::is_blank(line.text) {
-            self.facts.body_at = Some(line.at + line.text.len() as u64);
+            self.body_at = Some(line.at + line.text.len() as u64);
             self.field = Shown::Yes;
             return;
         }
@@ -166,6 +173,7 @@ impl Walk {
             None if is_lines => Shown::Undigested,
             None => Shown::Yes,
         };
+        self.has_lines |= is_lines;
         self.own = own.map(|(own, _)| own);
         self.after_length = matches!(own, Some((Own::Length, _)));
         if let Some((own, value)) = own {
@@ -206,7 +214,7 @@ impl Walk {
                 facts.is_notes |= own == Own::Imap && facts.base.is_some();
             }
             Own::Length => {
-                facts.length = std::str::from_utf8(value).ok().and_then(|n| n.parse().ok())
+                self.length = std::str::from_utf8(value).ok().and_then(|n| n.parse().ok())
             }
             Own::Incomplete => facts.is_incomplete = true,
             Own::XStatus => {
@@ -306,7 +314,7 @@ mod tests {
         let (_, walk) = walked("Status: RO\nX-UID: 7\nX-IMAPbase: 5 6 k\nContent-Length: 9\n\nx\n");
         let facts = walk.facts;
         assert_eq!((facts.seen, facts.uid, facts.base), (true, 7, Some((5, 6))));
-        assert_eq!((facts.length, facts.body_at), (Some(9), Some(35 + 57)));
+        assert_eq!((walk.length, walk.body_at), (Some(9), Some(35 + 57)));
         let (_, walk) = walked("Status: O\nX-UID: x\nX-IMAP: 5 6\n\n");
         assert_eq!((walk.facts.seen, walk.facts.uid, walk.facts.is_notes), (false, 0, true));
         let incomplete = String::from_utf8_lossy(field::INCOMPLETE);

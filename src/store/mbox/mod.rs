@@ -2,8 +2,8 @@
 //!
 //! Read in this order: `from` (the line that divides), `field` (what programs note in headers),
 //! `lines`, `message` and `scan` (the file read), `lock`, `append` (a letter comes in), `state`
-//! (what outlives the messages), `rewrite` (messages go), `view` (the mailbox opened). The format:
-//! buzon-mbox(5).
+//! (what outlives the messages), `rewrite` (messages go), `view` (the mailbox opened), `table` and
+//! `work` (what is not read again), `session` (the mailbox selected). The format: buzon-mbox(5).
 
 mod append;
 mod field;
@@ -19,7 +19,9 @@ mod rewrite;
 mod scan;
 mod session;
 mod state;
+mod table;
 mod view;
+mod work;
 
 #[cfg(test)]
 mod tests;

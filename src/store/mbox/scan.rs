@@ -61,8 +61,13 @@ pub fn scan(file: &File) -> io::Result<Vec<Entry>> {
 
 /// Reads the whole file; new keywords get the next bits.
 pub fn scan_named(file: &File, names: &mut Vec<String>) -> io::Result<Vec<Entry>> {
+    scan_from(file, 0, names)
+}
+
+/// Reads the file from where a message begins.
+pub fn scan_from(file: &File, from: u64, names: &mut Vec<String>) -> io::Result<Vec<Entry>> {
     let end = file.metadata()?.len();
-    let mut lines = Lines::new(Part { file, at: 0, end }, 0);
+    let mut lines = Lines::new(Part { file, at: from, end }, from);
     let mut entries: Vec<Entry> = Vec::new();
     let mut current: Option<(u64, i64, Walk)> = None;
     // A line before this does not divide.
@@ -77,11 +82,9 @@ pub fn scan_named(file: &File, names: &mut Vec<String>) -> io::Result<Vec<Entry>
             let what = "is no mbox: it does not begin with a From line";
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         };
-        let in_header = walk.facts.body_at.is_none();
+        let in_header = walk.body_at.is_none();
         walk.feed(line, &mut |_| Ok(()))?;
-        if let (true, Some(body_at), Some(length)) =
-            (in_header, walk.facts.body_at, walk.facts.length)
-        {
+        if let (true, Some(body_at), Some(length)) = (in_header, walk.body_at, walk.length) {
             let told = body_at.saturating_add(length);
             if ends_at(file, told, end)? {
                 body_end = told;
@@ -92,16 +95,36 @@ pub fn scan_named(file: &File, names: &mut Vec<String>) -> io::Result<Vec<Entry>
     Ok(entries)
 }
 
+/// The message with another header, dividing line included; `None` where only reading it tells.
+pub fn with_head(entry: &Entry, head: &[u8], names: &mut Vec<String>) -> Option<Entry> {
+    let mut lines = Lines::new(head, 0);
+    lines.next().ok()??;
+    let mut walk = Walk::default();
+    while let Some(line) = lines.next().ok()? {
+        walk.feed(line, &mut |_| Ok(())).ok()?;
+    }
+    let octets = head.len() as u64;
+    if walk.body_at != Some(octets) || walk.has_lines || entry.head == entry.length {
+        return None;
+    }
+    let length = entry.length - entry.head + octets;
+    let listed = bits(&walk.listed, names);
+    let keywords = bits(&walk.keywords, names);
+    Some(Entry { head: octets, length, facts: walk.facts, keywords, listed, ..*entry })
+}
+
+/// The bits of keywords.
+fn bits(words: &[u8], names: &mut Vec<String>) -> u32 {
+    let bits = field::words(words).filter_map(|word| field::bit(names, word));
+    bits.fold(0, |bits, bit| bits | (1 << bit))
+}
+
 fn entry((at, date, walk): (u64, i64, Walk), end: u64, names: &mut Vec<String>) -> Entry {
-    let mut bits = |words: &[u8]| {
-        let bits = field::words(words).filter_map(|word| field::bit(names, word));
-        bits.fold(0, |bits, bit| bits | (1 << bit))
-    };
-    let listed = bits(&walk.listed);
-    let keywords = bits(&walk.keywords);
+    let listed = bits(&walk.listed, names);
+    let keywords = bits(&walk.keywords, names);
     Entry {
         at,
-        head: walk.facts.body_at.unwrap_or(end) - at,
+        head: walk.body_at.unwrap_or(end) - at,
         length: end - at,
         octets: walk.octets(),
         digest: walk.digest,

@@ -1,28 +1,28 @@
 //! An mbox selected: messages by sequence number, joined again with the file whenever that changed.
 //!
-//! Each step locks the file, reads it, numbers what is new, and unlocks: no lock is held while a
-//! client is waited for. Between steps only what the file says of itself is asked.
+//! Each step that changes something locks the file, numbers what is new, and unlocks (`work`): no
+//! lock is held while a client is waited for. Otherwise only what the file says of itself is asked,
+//! and letters are read in their place, without a lock, as their digests tell whether they are
+//! whole. A session keeps 32 octets of a message, and 80 of where it is and what it notes.
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
 
+use super::super::cache::Cache;
 use super::super::flags::{Change, Flags, Marks};
 use super::super::folders::Status;
 use super::super::selected::{CHANGED, Changes, GONE, RECENT, Summary};
-use super::super::{Error, Wire, room_for};
+use super::super::{Error, Wire, removed_mailbox};
 use super::field;
 use super::folders::{Place, Tree};
-use super::lock::Locked;
 use super::number::{self, Numbers, Want, is_same};
+use super::reading::{self, Letter};
 use super::scan::{self, Entry};
-use super::state::State;
-use super::{message, reading, rewrite};
-use crate::sys;
+use super::table::{self, Table};
+use super::work::{CACHE, LIST, Purpose, Work};
 use crate::sys::dir::{Dir, Stat};
-
-/// A file that changed less than this ago may change again unseen.
-const TICK: Duration = Duration::from_millis(20);
 
 /// An mbox, selected.
 #[derive(Debug)]
@@ -30,9 +30,10 @@ pub struct Session {
     pub(super) tree: Tree,
     pub(super) place: Place,
     pub(super) is_read_only: bool,
+    /// Each with its place among the entries.
     messages: Vec<Summary>,
-    /// Where each lay when the file was last read.
-    pub(super) entries: Vec<Entry>,
+    /// The file when it was last read.
+    entries: Arc<Vec<Entry>>,
     /// How many of them the caller was told of.
     shown: usize,
     highest: u32,
@@ -42,60 +43,10 @@ pub struct Session {
     has_news: bool,
     /// The file as it was last read, if it is sure that it can be told from a later one.
     stamp: Option<Stat>,
-}
-
-/// The file, locked and read.
-#[derive(Debug)]
-pub struct Work {
-    pub locked: Locked,
-    pub state: State,
-    pub entries: Vec<Entry>,
-    pub numbers: Numbers,
-    /// UIDs of those that nobody had seen.
-    pub recent: Vec<u32>,
-}
-
-impl Work {
-    /// Locks an mbox and numbers its messages; `None` where there is none. `more` numbers are
-    /// kept for messages to come, `names` are those of keywords.
-    pub fn begin(
-        place: &Place,
-        names: &mut Vec<String>,
-        (takes_recent, more): (bool, u32),
-        make: bool,
-    ) -> Result<Option<Work>, Error> {
-        let Some((mut locked, mut state)) = place.lock(make)? else { return Ok(None) };
-        let mut entries = scan::scan_named(&locked.file, names)?;
-        let (mut numbers, uids) = number::number(&state, &entries);
-        let is_new = |entry: &Entry| entry.is_letter() && !entry.facts.old;
-        let fresh = entries.iter().zip(&uids).filter(|(entry, _)| is_new(entry));
-        let recent: Vec<u32> = fresh.map(|(_, uid)| *uid).collect();
-        let is_current = number::is_current(&state, &entries, numbers, &uids);
-        if is_current && more == 0 && (recent.is_empty() || !takes_recent) {
-            return Ok(Some(Work { locked, state, entries, numbers, recent }));
-        }
-        numbers.last += more;
-        let wanted = |index: usize| Want { uid: uids[index], old: takes_recent, ..Want::default() };
-        let listed: &[String] = if more > 0 { names } else { &[] };
-        let changes = number::changes(&locked.file, &entries, numbers, listed, |_| false, wanted)?;
-        // Careful: a number that may be in the file is never given again.
-        (state.validity, state.last) = (numbers.validity, numbers.last);
-        let written = state.write(true).map_err(Error::from);
-        let applied =
-            written.and_then(|()| rewrite::apply(&mut locked, &mut state, &entries, &changes));
-        entries = scan::scan_named(&locked.file, names)?;
-        match applied {
-            // A full disk must not keep anybody from reading what has numbers.
-            Err(Error::Full(error)) if more > 0 => return Err(Error::Full(error)),
-            Err(Error::Full(_)) => {
-                let (_, given) = number::number(&state, &entries);
-                let mut given = given.into_iter();
-                entries.retain(|entry| given.next() == Some(entry.facts.uid));
-            }
-            applied => applied?,
-        }
-        Ok(Some(Work { locked, state, entries, numbers, recent }))
-    }
+    /// The file, open for reading.
+    file: Option<File>,
+    /// Opened when it is wanted.
+    cache: Option<(Dir, Cache)>,
 }
 
 impl Session {
@@ -106,7 +57,7 @@ impl Session {
             place,
             is_read_only,
             messages: Vec::new(),
-            entries: Vec::new(),
+            entries: Arc::default(),
             shown: 0,
             highest: 0,
             numbers: Numbers { validity: 0, last: 0 },
@@ -114,6 +65,8 @@ impl Session {
             told_names: 0,
             has_news: false,
             stamp: None,
+            file: None,
+            cache: None,
         };
         session.look()?;
         session.messages.iter_mut().for_each(|message| message.put(CHANGED, false));
@@ -159,53 +112,77 @@ impl Session {
 
     /// Reads the file if it changed.
     fn look(&mut self) -> Result<(), Error> {
-        match self.place.stat()? {
-            Some(stat) if self.stamp == Some(stat) => Ok(()),
-            _ => self.begin().map(drop),
+        let Some(stat) = self.place.stat()? else { return self.begin().map(drop) };
+        if self.stamp == Some(stat) || self.take_table(&stat)? {
+            return Ok(());
         }
+        self.begin().map(drop)
     }
 
-    /// Locks the file, reads it, and takes in what is there.
+    /// Takes what another left, if that is true and nothing has to be noted; nothing is locked.
+    fn take_table(&mut self, stat: &Stat) -> Result<bool, Error> {
+        let Ok(dir) = Dir::open(&self.place.directory) else { return Ok(false) };
+        let table = Table::read(&dir, &self.place.beside(LIST), stat, &mut self.names);
+        let Some(table) = table.filter(|table| table.covers == stat.size) else { return Ok(false) };
+        let fresh = table.entries.iter().filter(|entry| entry.is_letter() && !entry.facts.old);
+        let recent: Vec<u32> = fresh.map(|entry| entry.facts.uid).collect();
+        if !self.is_read_only && !recent.is_empty() {
+            return Ok(false);
+        }
+        self.join(table.numbers, Arc::new(table.entries), &recent)?;
+        self.stamp = Some(*stat);
+        Ok(true)
+    }
+
+    /// Locks the file, reads what is not known, and takes that in.
     fn begin(&mut self) -> Result<Option<Work>, Error> {
-        let takes = !self.is_read_only;
-        let work = Work::begin(&self.place, &mut self.names, (takes, 0), false)?;
+        let purpose = Purpose { takes_recent: !self.is_read_only, ..Purpose::default() };
+        let known = self.stamp.map(|stamp| (stamp, self.entries.clone()));
+        let work = Work::begin(&self.place, &mut self.names, known, purpose)?;
         match &work {
             Some(work) => self.take_in(work)?,
             None => {
                 let numbers = self.place.numbers_of_none()?;
-                self.join(numbers, &[], &[])?;
+                self.join(numbers, Arc::default(), &[])?;
             }
         }
         Ok(work)
     }
 
     fn take_in(&mut self, work: &Work) -> Result<(), Error> {
-        self.join(work.numbers, &work.entries, &work.recent)?;
-        let stat = Stat::of_file(&work.locked.file)?;
-        let age = SystemTime::now().duration_since(stat.mtime).unwrap_or_default();
-        self.stamp = (age > TICK).then_some(stat);
+        if self.stamp == Some(work.stat) {
+            return Ok(());
+        }
+        self.join(work.numbers, work.entries.clone(), &work.recent)?;
+        self.stamp = Some(work.stat).filter(table::is_sure);
         Ok(())
     }
 
     /// Puts what was found beside what is known; UIDs rise in both.
-    fn join(&mut self, numbers: Numbers, found: &[Entry], recent: &[u32]) -> Result<(), Error> {
+    fn join(
+        &mut self,
+        numbers: Numbers,
+        found: Arc<Vec<Entry>>,
+        recent: &[u32],
+    ) -> Result<(), Error> {
         if ![0, numbers.validity].contains(&self.numbers.validity) {
-            return Err(io::Error::other("the mailbox was replaced").into());
+            return Err(removed_mailbox().into());
         }
         self.numbers = numbers;
-        self.stamp = None;
-        let mut found = found.iter().filter(|entry| entry.is_letter()).peekable();
-        for (message, known) in self.messages.iter_mut().zip(&mut self.entries) {
-            while found.next_if(|entry| entry.facts.uid < message.uid).is_some() {}
-            let same = found.next_if(|entry| entry.facts.uid == message.uid);
-            match same.filter(|entry| is_same(entry, known)) {
-                Some(entry) => {
+        (self.stamp, self.file) = (None, None);
+        let known = std::mem::replace(&mut self.entries, found);
+        let found = self.entries.iter().enumerate();
+        let mut found = found.filter(|(_, entry)| entry.is_letter()).peekable();
+        for message in self.messages.iter_mut().filter(|message| !message.is_gone()) {
+            while found.next_if(|(_, entry)| entry.facts.uid < message.uid).is_some() {}
+            let same = found.next_if(|(_, entry)| entry.facts.uid == message.uid);
+            match same.filter(|(_, entry)| is_same(entry, &known[message.place as usize])) {
+                Some((place, entry)) => {
                     let marks = entry.marks();
                     let is_changed = message.marks != marks;
-                    message.marks = marks;
+                    (message.marks, message.place) = (marks, place as u32);
                     message.put(CHANGED, message.is(CHANGED) || is_changed);
                     self.has_news |= is_changed;
-                    *known = *entry;
                 }
                 None => {
                     message.put(GONE, true);
@@ -213,23 +190,22 @@ impl Session {
                 }
             }
         }
-        for entry in found.filter(|entry| entry.facts.uid > self.highest) {
+        for (place, entry) in found.filter(|(_, entry)| entry.facts.uid > self.highest) {
             let uid = entry.facts.uid;
             let mut message = Summary {
                 uid,
                 marks: entry.marks(),
                 octets: entry.octets,
                 date: entry.date,
-                place: 0,
+                place: place as u32,
                 length: 0,
                 state: 0,
             };
             message.put(RECENT, recent.binary_search(&uid).is_ok());
             self.messages.push(message);
-            self.entries.push(*entry);
             self.has_news = true;
         }
-        self.highest = self.entries.last().map_or(self.highest, |last| last.facts.uid);
+        self.highest = self.messages.last().map_or(self.highest, |last| last.uid.max(self.highest));
         Ok(())
     }
 
@@ -249,7 +225,6 @@ impl Session {
 
     fn tell(&mut self, may_expunge: bool, changes: &mut Changes) {
         let (mut index, mut shown, told) = (0, 0, self.shown);
-        let mut stays = Vec::with_capacity(self.messages.len());
         self.messages.retain(|message| {
             let is_told = index < told;
             index += 1;
@@ -260,11 +235,8 @@ impl Session {
             } else if is_told {
                 shown += 1;
             }
-            stays.push(!goes);
             !goes
         });
-        let mut stays = stays.into_iter();
-        self.entries.retain(|_| stays.next() == Some(true));
         self.shown = self.messages.len();
         changes.exists = (self.shown > shown as usize).then_some(self.shown as u32);
         for (index, message) in self.messages.iter_mut().enumerate() {
@@ -302,38 +274,79 @@ impl Session {
 
     /// Opens a message to be read in wire form.
     pub fn read(&mut self, index: usize) -> Result<Wire, Error> {
-        if self.messages[index].is_gone() {
+        let octets = self.messages[index].octets;
+        Ok(self.letter(index)?.wire(octets)?)
+    }
+
+    /// A message as it lies on disk, without what belongs to the mailbox.
+    pub fn raw(&mut self, index: usize) -> Result<Vec<u8>, Error> {
+        Ok(self.letter(index)?.octets()?)
+    }
+
+    /// Copies a message out of the file: without a lock where it is found whole in its place, as
+    /// its digest tells.
+    fn letter(&mut self, index: usize) -> Result<Letter, Error> {
+        let message = self.messages[index];
+        if message.is_gone() {
             return Err(Error::gone());
         }
-        let (locked, _) = self.place.lock(false)?.ok_or_else(Error::gone)?;
-        let wanted = self.entries[index];
-        let spool = self.place.spool();
-        if let Some(wire) = reading::copy_out(&locked, spool, &wanted, &wanted)? {
-            return Ok(wire);
+        let wanted = self.entries[message.place as usize];
+        let spool = self.place.spool().to_owned();
+        if self.file.is_none() {
+            self.file = self.place.open().ok();
         }
+        if let Some(file) = &self.file
+            && let Some(letter) = reading::copy_out(file, &spool, &wanted, &wanted)?
+        {
+            return Ok(letter);
+        }
+        let (locked, _) = self.place.lock(false)?.ok_or_else(Error::gone)?;
         // Something was changed before it.
         let now = scan::scan(&locked.file)?;
         for found in now.iter().filter(|found| is_same(found, &wanted)) {
-            if let Some(wire) = reading::copy_out(&locked, spool, found, &wanted)? {
-                return Ok(wire);
+            if let Some(letter) = reading::copy_out(&locked.file, &spool, found, &wanted)? {
+                return Ok(letter);
             }
         }
         Err(Error::gone())
     }
 
-    /// A message as it lies on disk, without what belongs to the mailbox.
-    pub fn raw(&mut self, index: usize) -> Result<Vec<u8>, Error> {
-        let work = self.begin()?.ok_or_else(Error::gone)?;
-        if self.messages[index].is_gone() {
-            return Err(Error::gone());
+    /// What was remembered of a message; another program may have put other words under its number.
+    pub fn cached(&mut self, index: usize) -> Option<Vec<u8>> {
+        let (uid, digest) = self.key(index)?;
+        let found = self.cache()?.1.get(uid)?;
+        found.strip_prefix(&digest).map(<[u8]>::to_vec)
+    }
+
+    /// Remembers something of a message.
+    pub fn remember(&mut self, index: usize, octets: &[u8]) {
+        let Some((uid, digest)) = self.key(index) else { return };
+        if let Some((dir, cache)) = self.cache() {
+            cache.put(dir, uid, &[&digest, octets].concat());
         }
-        let entry = self.entries[index];
-        let mut octets = room_for(entry.length)?;
-        message::read(&work.locked.file, entry.at, entry.end(), &mut |text| {
-            octets.extend_from_slice(text);
-            Ok(())
-        })?;
-        Ok(octets)
+    }
+
+    fn key(&self, index: usize) -> Option<(u32, [u8; 8])> {
+        let message = self.messages[index];
+        let entry = self.entries.get(message.place as usize).filter(|_| !message.is_gone())?;
+        Some((message.uid, entry.digest.value().to_le_bytes()))
+    }
+
+    fn cache(&mut self) -> Option<&mut (Dir, Cache)> {
+        if self.cache.is_none() {
+            let dir = Dir::open(&self.place.directory).ok()?;
+            let cache = Cache::open(&dir, &self.place.beside(CACHE), self.numbers.validity).ok()?;
+            self.cache = Some((dir, cache));
+        }
+        self.cache.as_mut()
+    }
+
+    /// Gives up what can be had again.
+    pub fn rest(&mut self) {
+        self.file = None;
+        if let Some((dir, cache)) = self.cache.take() {
+            cache.close(&dir, &self.messages);
+        }
     }
 
     /// Changes marks; see `Selected::store`.
@@ -343,22 +356,19 @@ impl Session {
         let named = self.names.len() as u32;
         let named = if named == 0 { 0 } else { u32::MAX >> (32 - named) };
         let mut changed = Vec::new();
+        let mut fates = vec![Fate::Stays; work.entries.len()];
         for index in indices {
             let message = &mut self.messages[*index as usize];
             let marks = message.marks.changed(change, by, named);
             if !message.is_gone() && marks != message.marks {
                 message.marks = marks;
+                fates[message.place as usize] = Fate::Marked(marks);
                 changed.push(*index);
             }
         }
-        if changed.is_empty() {
-            return Ok(changed);
+        if !changed.is_empty() {
+            self.apply(work, &fates)?;
         }
-        let marks = |session: &Session, entry: &Entry| {
-            let index = session.index(entry.facts.uid)?;
-            changed.contains_sorted(index as u32).then(|| session.messages[index].marks)
-        };
-        self.apply(work, |_, _| false, marks)?;
         Ok(changed)
     }
 
@@ -366,61 +376,57 @@ impl Session {
     pub fn expunge(&mut self, which: Option<&dyn Fn(u32) -> bool>) -> Result<(), Error> {
         self.refuse_read_only()?;
         let Some(work) = self.begin()? else { return Ok(()) };
-        let goes = |session: &Session, entry: &Entry| {
-            let index = session.index(entry.facts.uid).filter(|index| *index < session.shown);
-            index.is_some_and(|index| session.messages[index].marks.flags().has(Flags::DELETED))
-                && which.is_none_or(|wants| wants(entry.facts.uid))
+        let goes = |message: &&Summary| {
+            message.marks.flags().has(Flags::DELETED)
+                && which.is_none_or(|wants| wants(message.uid))
         };
-        self.apply(work, goes, |_, _| None)
+        let fates = fates(&work, self.messages().iter().filter(goes));
+        self.apply(work, &fates)
     }
 
     /// Removes messages that were moved away.
     pub(super) fn remove(&mut self, indices: &[u32]) -> Result<(), Error> {
         let Some(work) = self.begin()? else { return Ok(()) };
-        let goes = |session: &Session, entry: &Entry| {
-            let index = session.index(entry.facts.uid);
-            index.is_some_and(|index| indices.contains_sorted(index as u32))
-        };
-        self.apply(work, goes, |_, _| None)
+        let gone = indices.iter().map(|index| &self.messages[*index as usize]);
+        let fates = fates(&work, gone);
+        self.apply(work, &fates)
     }
 
-    fn apply(
-        &mut self,
-        mut work: Work,
-        goes: impl Fn(&Session, &Entry) -> bool,
-        marks: impl Fn(&Session, &Entry) -> Option<Marks>,
-    ) -> Result<(), Error> {
-        let entries = &work.entries;
-        let wanted = |index: usize| {
-            let entry: &Entry = &entries[index];
-            let marks = marks(self, entry).filter(|_| entry.is_letter());
-            Want { uid: entry.facts.uid, marks, ..Want::default() }
-        };
-        let is_removed = |at: usize| entries[at].is_letter() && goes(self, &entries[at]);
-        if !(0..entries.len()).any(|at| is_removed(at) || wanted(at).marks.is_some()) {
+    fn apply(&mut self, mut work: Work, fates: &[Fate]) -> Result<(), Error> {
+        if !fates.iter().any(|fate| *fate != Fate::Stays) {
             return Ok(());
         }
-        let file = &work.locked.file;
-        let names = &self.names;
+        let wanted = |index: usize| {
+            let marks = match fates[index] {
+                Fate::Marked(marks) => Some(marks),
+                Fate::Stays | Fate::Goes => None,
+            };
+            Want { uid: work.entries[index].facts.uid, marks, ..Want::default() }
+        };
+        let is_removed = |at: usize| fates[at] == Fate::Goes;
+        let (file, entries, names) = (&work.locked.file, &work.entries, &self.names);
         let changes = number::changes(file, entries, work.numbers, names, is_removed, wanted)?;
-        let applied = rewrite::apply(&mut work.locked, &mut work.state, &work.entries, &changes);
-        work.entries = scan::scan_named(&work.locked.file, &mut self.names)?;
+        let applied = work.apply(&changes, &mut self.names);
         self.take_in(&work)?;
         applied
     }
 
-    fn index(&self, uid: u32) -> Option<usize> {
-        let index = self.messages.binary_search_by_key(&uid, |message| message.uid).ok()?;
-        (!self.messages[index].is_gone()).then_some(index)
-    }
-
-    /// Those too that the caller does not know.
-    pub(super) fn messages_all(&self) -> &[Summary] {
-        &self.messages
-    }
-
     pub(super) fn lock_and_look(&mut self) -> Result<Work, Error> {
         self.begin()?.ok_or_else(Error::gone)
+    }
+
+    /// A message that is there, and where.
+    pub(super) fn found(&self, index: usize) -> Result<(Summary, Entry), Error> {
+        let message = self.messages[index];
+        match message.is_gone() {
+            true => Err(Error::gone()),
+            false => Ok((message, self.entries[message.place as usize])),
+        }
+    }
+
+    /// The number of a message, also of one that the caller does not know.
+    pub(super) fn uid(&self, index: usize) -> u32 {
+        self.messages[index].uid
     }
 
     pub(super) fn refuse_read_only(&self) -> Result<(), Error> {
@@ -431,55 +437,24 @@ impl Session {
     }
 }
 
-/// Indices that rise, or not.
-trait Sorted {
-    fn contains_sorted(&self, index: u32) -> bool;
-}
-
-impl Sorted for [u32] {
-    fn contains_sorted(&self, index: u32) -> bool {
-        match self.is_sorted() {
-            true => self.binary_search(&index).is_ok(),
-            false => self.contains(&index),
-        }
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.rest();
     }
 }
 
-impl Place {
-    /// The numbers of an INBOX that no letter has come to.
-    fn numbers_of_none(&self) -> Result<Numbers, Error> {
-        if !self.is_inbox {
-            return Err(io::Error::other("the mailbox was removed").into());
-        }
-        let state = State::open_named(&self.directory, &self.state, true)?;
-        let Some(mut state) = state else { return Err(Error::gone()) };
-        if state.validity == 0 {
-            state.validity = (sys::clock::micros() / 1_000_000) as u32;
-            state.write(true)?;
-        }
-        Ok(Numbers { validity: state.validity, last: state.last })
-    }
+/// What becomes of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Goes,
+    Marked(Marks),
+}
 
-    /// The file as it is, if it is there.
-    fn stat(&self) -> Result<Option<Stat>, Error> {
-        let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        let parent = self.mbox.parent().and_then(|parent| std::fs::canonicalize(parent).ok());
-        let (Some(parent), Some(name)) = (parent, self.mbox.file_name()) else { return Ok(None) };
-        match Dir::open(&parent).and_then(|dir| dir.stat(name.as_encoded_bytes())) {
-            Err(error) if gone(&error) => Ok(None),
-            stat => Ok(Some(stat?)),
-        }
-    }
-
-    /// Locks it, and finishes what was left half done.
-    pub(super) fn lock(&self, make: bool) -> Result<Option<(Locked, State)>, Error> {
-        let deadline = Instant::now() + super::folders::PATIENCE;
-        let Some(mut locked) = super::lock::lock(&self.mbox, deadline, make)? else {
-            return Ok(None);
-        };
-        let state = State::open_named(&self.directory, &self.state, true)?;
-        let mut state = state.ok_or_else(Error::gone)?;
-        rewrite::repair(&mut locked, &mut state)?;
-        Ok(Some((locked, state)))
-    }
+/// These go, and the others stay.
+fn fates<'a>(work: &Work, go: impl Iterator<Item = &'a Summary>) -> Vec<Fate> {
+    let mut fates = vec![Fate::Stays; work.entries.len()];
+    go.filter(|message| !message.is_gone())
+        .for_each(|message| fates[message.place as usize] = Fate::Goes);
+    fates
 }

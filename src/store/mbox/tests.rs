@@ -4,9 +4,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::super::{Body, Error, Letter, Wire};
+use super::super::{Body, Error, Flags, Letter, Wire};
 use super::scan::scan;
-use super::{View, append, message};
+use super::{Tree, View, append, message};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,20 @@ fn deliver(place: &Path, number: usize) {
         Letter { sender: "a@b.example", head: b"X-Hop: 1\n", body: Body::Octets(body.as_bytes()) };
     let deadline = Instant::now() + Duration::from_secs(10);
     append::prepare(&place.join("alice"), &place.join("mail"), &letter, deadline).unwrap().settle();
+}
+
+/// Three at one go, as APPEND, COPY and MOVE do.
+fn take_in(place: &Path) {
+    let tree = Tree::new(&place.join("alice"), &place.join("mail"));
+    let prepare = |number| {
+        let text = body(number);
+        let letter =
+            Letter { sender: "", head: b"X-Hop: 1\n", body: Body::Octets(text.as_bytes()) };
+        let words = ["Junk".to_owned()];
+        super::prepare_append(tree.place("INBOX").unwrap(), &letter, Flags::SEEN, &words, None)
+    };
+    let letters: Vec<_> = (LETTERS..LETTERS + 3).map(|number| prepare(number).unwrap()).collect();
+    super::commit_append(&letters).unwrap();
 }
 
 /// As procmail would: no room for notes.
@@ -104,8 +118,9 @@ fn expected(numbers: &[usize]) -> Vec<String> {
 type Work = (&'static str, fn(&Path));
 
 /// What the child does.
-const WORK: [Work; 5] = [
+const WORK: [Work; 6] = [
     ("append", |place| deliver(place, LETTERS)),
+    ("take in", take_in),
     ("number", |place| drop(open(place))),
     ("remove", |place| open(place).update(&[0, 2, 3], &[4]).unwrap()),
     (FULL, |place| open(place).update(&[0, 1, 3], &[]).unwrap()),
@@ -190,7 +205,7 @@ fn each_step(work: &str, furnish: fn(&Path), stay: &[usize], go: &[usize]) {
             let mut view = open(place);
             let found = letters(&mut view);
             assert!(sets.iter().any(|set| found == expected(set)), "{told}: {found:#?}");
-            let done = &sets[usize::from(work == "append")];
+            let done = &sets[usize::from(["append", "take in"].contains(&work))];
             assert!(killed || found == expected(done), "{told}: {found:#?}");
             assert_eq!(std::fs::read_dir(place).unwrap().count(), 2, "{told}");
             let uids: Vec<u32> = view.messages().iter().map(|message| message.uid).collect();
@@ -210,6 +225,13 @@ fn each_step(work: &str, furnish: fn(&Path), stay: &[usize], go: &[usize]) {
 #[test]
 fn a_letter_comes_in() {
     each_step("append", others, &[0, 1, 2, 3, 4, 5], &[6]);
+}
+
+#[test]
+fn letters_come_in_all_or_none() {
+    each_step("take in", ours, &[0, 1, 2, 3, 4, 5], &[6, 7, 8]);
+    each_step("take in", others, &[0, 1, 2, 3, 4, 5], &[6, 7, 8]);
+    each_step("take in", |_| {}, &[], &[6, 7, 8]);
 }
 
 #[test]

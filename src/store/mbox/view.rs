@@ -112,14 +112,14 @@ impl View {
         let gone = || Error::Unavailable(ErrorKind::NotFound.into());
         let locked = self.lock()?.ok_or_else(gone)?;
         let wanted = self.entries[index];
-        if let Some(wire) = reading::copy_out(&locked, &self.folders, &wanted, &wanted)? {
-            return Ok(wire);
+        if let Some(letter) = reading::copy_out(&locked.file, &self.folders, &wanted, &wanted)? {
+            return Ok(letter.wire(wanted.octets)?);
         }
         // Something was changed before it.
         let now = scan::scan(&locked.file)?;
         for found in now.iter().filter(|found| is_same(found, &wanted)) {
-            if let Some(wire) = reading::copy_out(&locked, &self.folders, found, &wanted)? {
-                return Ok(wire);
+            if let Some(letter) = reading::copy_out(&locked.file, &self.folders, found, &wanted)? {
+                return Ok(letter.wire(wanted.octets)?);
             }
         }
         Err(gone())

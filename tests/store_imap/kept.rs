@@ -1,0 +1,88 @@
+//! What is kept of messages beside them, and in their names.
+
+use super::*;
+
+#[test]
+fn what_was_worked_out_is_remembered_for_all() {
+    let (_place, maildir, folders) = place();
+    append(&folders, "INBOX", &["one\n", "two\n"], SEEN);
+    let mut one = folders.open("INBOX", false).unwrap();
+    assert_eq!(one.cached(0), None);
+    one.remember(0, b"envelope");
+    assert_eq!(one.cached(0).unwrap(), b"envelope");
+    one.rest();
+    assert_eq!(folders.open("INBOX", true).unwrap().cached(0).unwrap(), b"envelope");
+    assert_eq!(one.cached(1), None);
+    fs::remove_file(maildir.join("buzon-cache")).unwrap();
+    let _ = fs::remove_file(maildir.join("buzon-listing"));
+    assert_eq!(folders.open("INBOX", true).unwrap().cached(0), None);
+    assert_eq!(one.refresh(true).unwrap().exists, None);
+}
+
+#[test]
+fn a_listing_that_lies_is_not_believed() {
+    let (_place, maildir, folders) = place();
+    append(&folders, "INBOX", &["one\n", "two\n"], SEEN);
+    drop(folders.open("INBOX", false).unwrap());
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    // Two looks: ours of before was too near to the change.
+    drop(folders.open("INBOX", false).unwrap());
+    let listing = maildir.join("buzon-listing");
+    let whole = fs::read(&listing).unwrap();
+    for cut in [0, 7, 100, whole.len() - 1] {
+        fs::write(&listing, &whole[..cut]).unwrap();
+        assert_eq!(uids(&folders.open("INBOX", true).unwrap()), [1, 2], "{cut}");
+    }
+    for at in (0..whole.len()).step_by(3) {
+        let mut octets = whole.clone();
+        octets[at] ^= 0x10;
+        fs::write(&listing, &octets).unwrap();
+        let selected = folders.open("INBOX", true).unwrap();
+        assert_eq!((uids(&selected), flags(&selected)), (vec![1, 2], vec![SEEN; 2]), "{at}");
+        assert_eq!(folders.status("INBOX").unwrap().messages, 2);
+    }
+}
+
+#[test]
+fn strange_names_keep_what_is_strange() {
+    let (_place, maildir, folders) = place();
+    drop(folders.open("INBOX", false).unwrap());
+    for name in ["1.a", "2.b:2,SF", "3.c:2,XS", "4.d:1,S", "5.e:2,PSz"] {
+        fs::write(maildir.join("cur").join(name), "x\n").unwrap();
+    }
+    let mut inbox = folders.open("INBOX", false).unwrap();
+    let flagged = Flags::FLAGGED;
+    let expected = [Flags::NONE, SEEN | flagged, SEEN, Flags::NONE, SEEN];
+    assert_eq!(flags(&inbox), expected);
+    let changed = inbox.store(&[0, 1, 2, 3, 4], Change::Replace, DELETED, 0).unwrap();
+    assert_eq!(changed, [0, 1, 2, 4]);
+    let mut names: Vec<String> = fs::read_dir(maildir.join("cur"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["1.a:2,T", "2.b:2,T", "3.c:2,TX", "4.d:1,S", "5.e:2,PTz"]);
+    for index in 0..5 {
+        assert_eq!(inbox.raw(index).unwrap(), b"x\n");
+    }
+    inbox.rest();
+    assert_eq!(inbox.raw(2).unwrap(), b"x\n");
+    drop(inbox);
+    let mut inbox = folders.open("INBOX", true).unwrap();
+    assert_eq!(inbox.raw(2).unwrap(), b"x\n");
+    assert_eq!(inbox.octets(3).unwrap(), 3);
+}
+
+/// The size of a file is whatever its owner says: no memory is asked for because of it.
+#[test]
+fn a_giant_is_not_read_into_memory() {
+    let (_place, maildir, folders) = place();
+    deliver(&maildir, b"x\n");
+    let giant = maildir.join("cur/1.giant,S=1099511627776,W=1099511627776:2,");
+    fs::File::create(&giant).unwrap().set_len(1 << 40).unwrap();
+    let mut inbox = folders.open("INBOX", false).unwrap();
+    let at = (0..2).find(|at| inbox.octets(*at).unwrap() == 1 << 40).unwrap();
+    assert!(inbox.raw(at).unwrap_err().is_too_large());
+    assert!(!inbox.read(at).unwrap().chunk().unwrap().is_empty());
+    assert_eq!(inbox.raw(1 - at).unwrap(), b"X-Head: y\nx\n");
+}
