@@ -74,7 +74,10 @@ fn letters_in_clear_under_tls_and_after_a_login() {
         assert!(connection.encryption().to_string().ends_with(encryption), "{role}");
         assert_eq!(connection.server(), "mail.example.test");
         for n in 0..3 {
-            let text = format!("Subject: {role} {n}\n\n.\n..caf\u{e9}\n{}", "x".repeat(n));
+            // Whole, so that the server adds nothing (RFC 6409 §8).
+            let basics = "From: a@b\nDate: Sat, 21 Nov 2026 10:00:00 +0000\nMessage-ID: <1@b>\n";
+            let text = "x".repeat(n);
+            let text = format!("{basics}Subject: {role} {n}\n\n.\n..caf\u{e9}\n{text}");
             assert_eq!(send(&mut connection, &["alice", "nobody", "bob"], &text), [250, 550, 250]);
             let text = format!("{}\n", text.trim_end_matches('\n'));
             expected += 1;
