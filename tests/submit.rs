@@ -2,15 +2,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod sink;
 mod who;
 
 use buzon::queue::{Body, Envelope, Notify, Place, Queue, Ret};
+use sink::Sink;
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt; // as root it leaves the other groups as well
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use who::{ALICE, MAIL, is_root};
 
@@ -324,4 +327,33 @@ fn the_group_is_not_for_a_configuration_of_ones_own() {
     command.uid(ALICE).gid(ALICE);
     let (code, said) = answer(command, "Subject: a\n\nb\n");
     assert!(code == 77, "{code} {said}");
+}
+
+#[test]
+fn a_runner_at_work_is_told_of_a_drop() {
+    if !is_root() {
+        return;
+    }
+    let place = shared();
+    let (slow, fast) = (Sink::new(Duration::from_millis(700)), Sink::new(Duration::ZERO));
+    let conf = place.path().join("buzon.conf");
+    let text = fs::read_to_string(&conf).unwrap().replace("relay * lmtp:/nowhere/at/all", "");
+    fs::write(&conf, text + "dns_zone zone\n").unwrap();
+    let zone = format!("slow.test A {}\nfast.test A {}\n", slow.address, fast.address);
+    fs::write(place.path().join("zone"), zone).unwrap();
+    dropped(place.path(), "x1", &DROPPED.replace("aula.test", "slow.test"), 0o640);
+    let mut runner = Command::new(env!("CARGO_BIN_EXE_runq"));
+    let mut runner = runner.arg("-f").arg(&conf).uid(MAIL).gid(MAIL).spawn().unwrap();
+    let began = Instant::now();
+    while slow.connections() == 0 && began.elapsed() < Duration::from_secs(60) {
+        buzon::sys::lock::pause(Duration::from_millis(10));
+    }
+    let mut command = Command::new(copied(&place));
+    command.arg("-C").arg(&conf).arg("luis@fast.test");
+    as_user(&mut command, ALICE);
+    assert_eq!(answer(command, "Subject: b\n\nb\n"), (0, String::new()));
+    assert!(fast.wait_for(1, Duration::from_secs(60)) < Duration::from_secs(1));
+    assert!(slow.taken().is_empty());
+    assert!(runner.wait().unwrap().success());
+    assert_eq!(slow.taken().len(), 1);
 }
