@@ -15,9 +15,12 @@ LIB = $(DESTDIR)$(PREFIX)/lib/buzon
 MAN = $(DESTDIR)$(PREFIX)/share/man
 DOC = $(DESTDIR)$(PREFIX)/share/doc/buzon
 UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
-SBIN = smtpd pop3d imapd buzonctl deliver
+SBIN = smtpd pop3d imapd runq buzonctl deliver
 BIN = parley
 MTA = sendmail mailq
+# The group of mail_owner, and the queue where sendmail drops letters for users.
+GROUP = buzon
+SPOOL = $(DESTDIR)/var/spool/buzon
 MTA_PAGES = src/bin/sendmail.8 src/bin/mailq.1
 PAGES = $$(find src -name '*.[158]' ! -name sendmail.8 ! -name mailq.1)
 EXAMPLES = etc/inetd.conf etc/systemd/system-users.conf
@@ -81,10 +84,12 @@ install: all
 		$(PLACED) $$unit >$(UNITS)/$${unit##*/} || exit 1; done
 	for example in $(EXAMPLES); do \
 		$(PLACED) $$example >$(DOC)/$${example##*/} || exit 1; done
-	mkdir -p $(DESTDIR)$(ETC)/buzon/lists $(DESTDIR)$(ETC)/sysctl.d
+	mkdir -p $(DESTDIR)$(ETC)/buzon/lists $(DESTDIR)$(ETC)/sysctl.d $(DESTDIR)$(ETC)/cron.d
 	for file in buzon/buzon.conf buzon/users buzon/aliases buzon/virtual sysctl.d/60-buzon.conf; do \
 		[ -e $(DESTDIR)$(ETC)/$$file ] || \
 		install -m 644 etc/$$file $(DESTDIR)$(ETC)/$$file || exit 1; done
+	[ -e $(DESTDIR)$(ETC)/cron.d/buzon ] || \
+		$(PLACED) etc/cron.d/buzon >$(DESTDIR)$(ETC)/cron.d/buzon
 	chmod o= $(DESTDIR)$(ETC)/buzon/users
 	chgrp buzon $(DESTDIR)$(ETC)/buzon/users 2>/dev/null || echo "next, as root:" \
 		"useradd -r -m -k /dev/null -d /var/lib/buzon -s /usr/sbin/nologin buzon;" \
@@ -92,11 +97,16 @@ install: all
 
 # What every other mail server has too, so it is asked for: PREFIX/sbin/sendmail and
 # PREFIX/bin/mailq, with their manuals, after 'make install', unless somebody else's are there.
+# sendmail is setgid, so that users can drop letters: as root, with the account that owns mail.
 install-sendmail: all
-	@for program in $(MTA); do [ -e src/bin/$$program.rs ] || { \
-		echo "install-sendmail: this version of buzon has no $$program yet" >&2; exit 1; }; done
 	for program in $(MTA); do \
 		install -m 755 target/release/$$program $(LIB)/$$program || exit 1; done
+	@if chgrp $(GROUP) $(LIB)/sendmail 2>/dev/null && chmod 2755 $(LIB)/sendmail; then \
+		[ -e $(SPOOL) ] || install -d -o $(GROUP) -g $(GROUP) -m 710 $(SPOOL); \
+		install -d -o $(GROUP) -g $(GROUP) -m 710 $(SPOOL)/queue && \
+		install -d -o $(GROUP) -g $(GROUP) -m 1730 $(SPOOL)/queue/drop && chmod g+x $(SPOOL); \
+	else echo "install-sendmail: only root and $(GROUP) can send until, as root with the account" \
+		"$(GROUP), this is done again" >&2; fi
 	for page in $(MTA_PAGES); do install -m 644 $$page $(LIB)/ || exit 1; done
 	scripts/links $(PREFIX)/lib/buzon $(DESTDIR)$(PREFIX)/sbin sendmail
 	scripts/links $(PREFIX)/lib/buzon $(DESTDIR)$(PREFIX)/bin mailq
@@ -114,6 +124,7 @@ uninstall:
 	for unit in etc/systemd/buzon-*; do rm -f $(UNITS)/$${unit##*/}; done
 	for example in $(EXAMPLES); do rm -f $(DOC)/$${example##*/}; done
 	cd $(LIB) 2>/dev/null && rm -f $(SBIN) $(BIN) $(MTA) $(notdir $(MTA_PAGES)) class || true
+	rm -f $(DESTDIR)$(ETC)/cron.d/buzon
 	rmdir $(LIB) $(DOC) 2>/dev/null || true
 
 .PHONY: all run check lint interop bench box compare tools install install-sendmail uninstall

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const DEFAULT: &str = "/etc/buzon/buzon.conf";
-const USAGE: &str = "usage: mailq [-f file] [--json]\n       mailq [-f file] -x id";
+const USAGE: &str = "usage: mailq [-f file] [-x id | --json]";
 
 // sysexits(3)
 const EX_USAGE: u8 = 64;

@@ -17,6 +17,8 @@ mod report; // RFC 3464
 mod retry; // when again, and when no more
 mod run; // one pass over the queue
 pub mod stdin; // from a program of this host
+pub mod submit; // from a user of this host, to anybody
+mod submitted; // the header such a letter gets
 mod summon; // somebody looks at the queue
 mod targets; // which hosts, in which order
 mod work; // one letter at work

@@ -14,6 +14,7 @@ use crate::dns::Dns;
 use crate::limits;
 use crate::net::Trust;
 use crate::net::sts::Policies;
+use crate::queue::drop as handed_in;
 use crate::queue::wake::{self, Wake};
 use crate::queue::{Claim, Content, Entry, Envelope, Place, Queue};
 use crate::smtp::client::Watch;
@@ -178,6 +179,7 @@ impl Runner {
             if self.is_broken() {
                 return Err(io::Error::other("the queue cannot be written, see the log"));
             }
+            self.collect();
             if self.orders.is_choice() || self.due(1, &mut left)?.is_empty() {
                 return Ok(());
             }
@@ -207,7 +209,15 @@ impl Runner {
         Ok(due)
     }
 
+    /// Takes in what users of this host handed in.
+    fn collect(&self) {
+        if let Err(error) = handed_in::collect(&self.site, &self.queue) {
+            log::error!("drop error={error}");
+        }
+    }
+
     fn pass(self: &Arc<Runner>, wake: Option<&Wake>, left: &mut HashSet<Entry>) -> io::Result<()> {
+        self.collect();
         let mut backlog: VecDeque<Entry> = self.due(limits::BACKLOG, left)?.into();
         let mut parked: VecDeque<Entry> = VecDeque::new();
         loop {
@@ -236,6 +246,9 @@ impl Runner {
                 continue;
             }
             let came = self.wait(wake)?;
+            if came && !self.is_broken() {
+                self.collect();
+            }
             if came && !self.orders.is_choice() && !self.is_broken() && backlog.is_empty() {
                 let known: HashSet<&Entry> = parked.iter().collect();
                 let new = self.due(limits::BACKLOG, left)?;

@@ -169,7 +169,7 @@ impl Text {
 
 /// Turns CRLF into LF, and takes a `From ` line away.
 #[derive(Default)]
-struct Lines {
+pub(super) struct Lines {
     /// A CR at the end of a piece.
     cr: bool,
     /// The first line, until it is known to its end.
@@ -182,7 +182,7 @@ struct Lines {
 const FROM: &[u8] = b"From ";
 
 impl Lines {
-    fn feed(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
+    pub fn feed(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
         if std::mem::take(&mut self.cr) && piece.first() != Some(&b'\n') {
             out.push(b'\r');
@@ -203,7 +203,7 @@ impl Lines {
         }
     }
 
-    fn end(&mut self, out: &mut Vec<u8>) {
+    pub fn end(&mut self, out: &mut Vec<u8>) {
         if self.cr {
             self.feed(b"\n", out);
         }

@@ -147,6 +147,11 @@ impl Default for Filter {
 
 /// RFC 5322 §2.2: printable octets up to a colon, blanks before it as of old (§4.5.8); and what
 /// follows the colon.
+/// Whether a line begins a field.
+pub fn is_field(line: &[u8]) -> bool {
+    field(line).is_some()
+}
+
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = line.split_at(memchr(b':', line)?);
     let name = name.trim_ascii_end();

@@ -53,6 +53,12 @@ fn plain(character: char) -> char {
     if harmless { character } else { '?' }
 }
 
+/// The trace of a letter that a user of this host handed in: no host sent it, and the uid is what
+/// the kernel says (RFC 5322 §3.6.7).
+pub fn submitted(server: &str, uid: u32, id: &str) -> String {
+    format!("Received: by {server} (from uid {uid})\n\tid {id}; {}\n", date(Local::now()))
+}
+
 /// RFC 5321 §4.4 (`Return-path-line`).
 pub fn return_path(reverse_path: Option<&Mailbox>) -> String {
     match reverse_path {

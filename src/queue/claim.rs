@@ -46,7 +46,7 @@ pub struct Claimed {
 /// A file that was read: the envelope with all that happened, and where the letter is.
 pub(super) struct Read {
     pub envelope: Envelope,
-    at: u64,
+    pub at: u64,
     pub octets: u64,
     lines: u64,
     /// Where the last whole line ends.

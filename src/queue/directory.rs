@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `tmp/` | ID | being written; left over from a crash, it was promised to nobody |
 //! | `due/` | DUE.ID | to be tried at DUE, seconds since 1970 in ten digits; locked: it is tried now |
+//! | `drop/` | ID | handed in by a user of this host, see `drop` |
 //! | `hold/` | DUE.ID | nobody touches it until it is released |
 //! | `bad/` | DUE.ID | cannot be understood, for a person to look at |
 //!
@@ -180,7 +181,12 @@ impl Queue {
     }
 }
 
-fn write(mut file: &File, envelope: &Envelope, head: &[u8], content: &Content) -> io::Result<()> {
+pub(super) fn write(
+    mut file: &File,
+    envelope: &Envelope,
+    head: &[u8],
+    content: &Content,
+) -> io::Result<()> {
     let (octets, lines) = match content {
         Content::Memory(text) => (text.len() as u64, line_feeds(text)),
         Content::File { octets, lines, .. } => (*octets, *lines),

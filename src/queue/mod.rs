@@ -5,6 +5,7 @@
 
 mod claim; // one letter, held by its lock
 mod directory; // where letters wait, and their states
+pub mod drop; // what users of this host hand in
 mod envelope; // from whom, to whom, how far
 mod file; // buzon-queue(5)
 mod list; // for people and for programs

@@ -47,6 +47,18 @@ pub fn of_uid(uid: u32) -> io::Result<Option<Login>> {
     Ok(User::from_uid(Uid::from_raw(uid))?.map(Login::from))
 }
 
+/// What an account calls itself: the first part of the comment in passwd(5), where `&` stands for
+/// the login.
+pub fn full_name(uid: u32) -> Option<String> {
+    let user = User::from_uid(Uid::from_raw(uid)).ok()??;
+    let comment = user.gecos.to_string_lossy().into_owned();
+    let name = comment.split(',').next().unwrap_or_default().trim();
+    let mut login = user.name.chars();
+    let login =
+        login.next().map_or(String::new(), |first| first.to_uppercase().chain(login).collect());
+    Some(name.replace('&', &login)).filter(|name| !name.is_empty())
+}
+
 /// Every group of an account.
 pub fn groups(login: &Login) -> io::Result<Vec<u32>> {
     let name = CString::new(login.name.as_str()).map_err(io::Error::other)?;

@@ -4,10 +4,10 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// The end that is read from.
@@ -16,8 +16,11 @@ pub struct Reader(File);
 
 /// Opens a FIFO for reading, making it if it is missing: its owner and group may write.
 pub fn open(path: &Path) -> io::Result<Reader> {
-    match mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IWGRP) {
-        Ok(()) | Err(Errno::EEXIST) => {}
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IWGRP;
+    match mkfifo(path, mode) {
+        // The umask may have taken the group away.
+        Ok(()) => std::fs::set_permissions(path, Permissions::from_mode(mode.bits()))?,
+        Err(Errno::EEXIST) => {}
         Err(errno) => return Err(errno.into()),
     }
     // For writing too: else it would be readable for good once the first writer has closed it.

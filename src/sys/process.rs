@@ -57,6 +57,23 @@ pub fn account(name: &str) -> io::Result<Option<(u32, u32)>> {
     Ok(User::from_name(name)?.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
 }
 
+/// The uid of whoever started this process.
+pub fn real_uid() -> u32 {
+    Uid::current().as_raw()
+}
+
+/// Whether this program has a group that whoever started it may not have: it is setgid.
+pub fn is_setgid() -> bool {
+    Gid::effective() != Gid::current()
+}
+
+/// Gives that group up for good.
+pub fn drop_group() -> io::Result<()> {
+    let real = Gid::current();
+    nix::unistd::setresgid(real, real, real)?;
+    Ok(())
+}
+
 /// The name of whoever started this process.
 pub fn login() -> Option<String> {
     Some(User::from_uid(Uid::current()).ok()??.name)

@@ -66,6 +66,17 @@ impl Child {
     }
 }
 
+/// Becomes another of our programs, which lies beside this one; comes back only with what hinders it.
+pub fn become_other(name: &str, args: &[String]) -> io::Error {
+    if let Err(error) = identity::refuse_borrowed("a program") {
+        return error;
+    }
+    match std::env::current_exe() {
+        Ok(path) => Command::new(path.with_file_name(name)).args(args).exec(),
+        Err(error) => error,
+    }
+}
+
 /// Why `runner` will not find one.
 pub fn runner_fault() -> Option<String> {
     let path = std::env::current_exe().ok()?.with_file_name("runq");
