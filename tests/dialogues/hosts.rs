@@ -105,7 +105,7 @@ impl Hosts {
         let mut waiting = host.waiting.lock().unwrap();
         waiting.push_back(part);
         if waiting.len() == 1 {
-            let listener = TcpListener::bind(("127.0.0.1", host.port)).unwrap();
+            let listener = listen(host.port);
             let waiting = host.waiting.clone();
             thread::spawn(move || accept(listener, &waiting));
         }
@@ -127,6 +127,22 @@ impl Hosts {
 }
 
 /// Careful: the socket is closed before the last part is played, and while nobody can add another.
+/// Listens on a port that is kept for us.
+///
+/// Careful: a program that another thread starts just now has the listener of the connection before
+/// until it executes.
+fn listen(port: u16) -> TcpListener {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < end => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            bound => return bound.unwrap(),
+        }
+    }
+}
+
 fn accept(listener: TcpListener, waiting: &Mutex<VecDeque<Part>>) {
     while let Ok((stream, _)) = listener.accept() {
         let mut waiting = waiting.lock().unwrap();
