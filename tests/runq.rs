@@ -158,6 +158,17 @@ fn what_cannot_leave_waits_and_is_tried_when_its_time_has_come() {
 }
 
 #[test]
+fn the_log_tells_what_tls_was_reached() {
+    let sink = Sink::new(Duration::ZERO);
+    let site = Site::new(&[("clear.test", &sink)], "");
+    let id = site.put("clear", &["ana@clear.test"]);
+    let log = site.runq(&[]).output().unwrap().stderr;
+    let log = String::from_utf8(log).unwrap();
+    let told = format!("{id} host=mx.clear.test tls=\"in clear: STARTTLS is not offered\"");
+    assert!(log.contains(&told), "{log}");
+}
+
+#[test]
 fn letters_are_chosen() {
     let sink = Sink::new(Duration::ZERO);
     let site = Site::new(&[("a.test", &sink), ("b.test", &sink)], "");

@@ -185,7 +185,7 @@ impl<'a> Parcel<'a> {
             (*number, outcome)
         });
         let outcomes = outcomes.collect();
-        log::debug!("{} host={} tls={:?}", self.job.work.id(), open.host, tls(&open));
+        log::info!("{} host={} tls={:?}", self.job.work.id(), open.host, tls(&open));
         if open.connection.is_open() {
             *line = Some(open);
         }
