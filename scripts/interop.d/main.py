@@ -18,6 +18,7 @@ import imapbird  # noqa: F401
 import shared  # noqa: F401
 import selected  # noqa: F401
 import handing
+import leaving  # noqa: F401
 from boxes import SITES
 from common import CHECKS, Site, Wrong
 

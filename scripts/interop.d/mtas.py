@@ -1,7 +1,8 @@
 """Postfix and Exim in overlays of the root, each with a listener, a queue, and ways to our boxes.
 
 Both have the same face: `ways` configures how local mail goes on, `queued` names the recipients
-that wait, `flush` tries them again. Accounts of the overlay are the users of a site.
+that wait, `flush` tries them again. Accounts of the overlay are the users of a site. What they are
+as hosts between ours and ours is in relays.py.
 """
 
 import json
@@ -93,11 +94,20 @@ class Postfix(overlay.Postfix):
         }[way]
         if way == "program":
             self.accounts(site)
+        self.begin(POSTFIX + main)
+
+    def begin(self, main, *options):
+        """With this main.cf, and these options of its listener."""
         self.end()
-        self.configure(POSTFIX + main, [(self.port, [])])
+        self.configure(main, [(self.port, options)])
         self.start()
         self.running = True
         wait_port(self.port)
+
+    def also_at(self, address):
+        with open(self.root / "etc/postfix/master.cf", "a", encoding="ascii") as master:
+            master.write(f"{address} inet n - n - - smtpd\n")
+        self.inside("postfix", "reload", stderr=subprocess.STDOUT)
 
     def accounts(self, site):
         """local(8) runs the command as the recipient: an account with the site's uid."""
@@ -142,10 +152,11 @@ class Exim(overlay.Overlay):
         known = (
             f"\n  local_parts = lsearch,ret=key;{site.dir}/etc/users" if way == "program" else ""
         )
+        self.begin(EXIM.format(port=self.port, transport=transport, known=known))
+
+    def begin(self, config):
         self.end()
-        (self.root / "etc/exim4/exim4.conf").write_text(
-            EXIM.format(port=self.port, transport=transport, known=known)
-        )
+        (self.root / "etc/exim4/exim4.conf").write_text(config)
         self.process = subprocess.Popen(["chroot", self.root, "exim4", "-bdf"])
         wait_port(self.port)
 
