@@ -17,6 +17,7 @@ import imapscreen  # noqa: F401
 import imapbird  # noqa: F401
 import shared  # noqa: F401
 import selected  # noqa: F401
+import calling  # noqa: F401
 import handing
 import leaving  # noqa: F401
 from boxes import SITES
