@@ -19,8 +19,8 @@ pub(super) enum Lane {
     Programs,
     /// The hosts of a domain.
     Domain(String),
-    /// One host or socket, for whatever domain.
-    Relay(Way),
+    /// One host or socket, for whatever domain; whether the domain is one of `tls_require`.
+    Relay(Way, bool),
 }
 
 /// Recipients of one letter that go the same way.

@@ -341,7 +341,9 @@ impl Runner {
                 let (outcomes, dialogue) = match &lane {
                     Lane::Here => here::deliver(&self, &job),
                     Lane::Programs => behalf::deliver(&self, &job),
-                    Lane::Domain(_) | Lane::Relay(_) => remote::send(&self, &lane, &mut line, &job),
+                    Lane::Domain(_) | Lane::Relay(..) => {
+                        remote::send(&self, &lane, &mut line, &job)
+                    }
                 };
                 let over = job.work.finish(&self, outcomes, &dialogue);
                 self.over(over);

@@ -3,6 +3,7 @@
 
 use super::lanes::Lane;
 use super::run::Runner;
+use super::work::requires_tls;
 use crate::conf::{Speaks, Way};
 use crate::dns::NoHosts;
 use crate::mail::Mailbox;
@@ -26,15 +27,15 @@ pub(super) type NoTarget = (&'static str, String);
 /// Every address of every host, in order.
 pub(super) fn targets(runner: &Runner, lane: &Lane) -> Result<Vec<Target>, NoTarget> {
     match lane {
-        Lane::Relay(Way::Socket(path)) => Ok(vec![Target {
+        Lane::Relay(Way::Socket(path), _) => Ok(vec![Target {
             name: "localhost".into(),
             place: Place::Unix(path.clone()),
             lmtp: true,
             implicit_tls: false,
             security: Security::Clear,
         }]),
-        Lane::Relay(Way::Host { host, port, speaks }) => {
-            let required = runner.site.tls_require.iter().any(|domain| domain.holds(host));
+        Lane::Relay(Way::Host { host, port, speaks }, required) => {
+            let required = *required || requires_tls(&runner.site, host);
             let security = if required { Security::Verified } else { Security::Opportunistic };
             let mut found = of_host(runner, host, *port, security);
             for target in &mut found.iter_mut().flatten() {
@@ -45,12 +46,12 @@ pub(super) fn targets(runner: &Runner, lane: &Lane) -> Result<Vec<Target>, NoTar
             found.map_err(|(_, why)| ("4.4.4", format!("{host}: {why}")))
         }
         Lane::Domain(domain) => of_domain(runner, domain),
-        Lane::Relay(Way::Mx) | Lane::Here | Lane::Programs => Ok(Vec::new()),
+        Lane::Relay(Way::Mx, _) | Lane::Here | Lane::Programs => Ok(Vec::new()),
     }
 }
 
 fn of_domain(runner: &Runner, domain: &str) -> Result<Vec<Target>, NoTarget> {
-    let required = runner.site.tls_require.iter().any(|pattern| pattern.holds(domain));
+    let required = requires_tls(&runner.site, domain);
     let mut security = if required { Security::Verified } else { Security::Opportunistic };
     let path = Mailbox { local_part: String::new(), domain: domain.into() };
     if let Some(ip) = path.literal() {

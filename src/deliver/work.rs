@@ -201,6 +201,11 @@ pub(super) fn relay(site: &Site, sender: &str, domain: &str) -> Option<usize> {
     site.relays.iter().position(|relay| fits(&relay.whose))
 }
 
+/// Whether a domain, or a host, is one of `tls_require`.
+pub(super) fn requires_tls(site: &Site, domain: &str) -> bool {
+    site.tls_require.iter().any(|pattern| pattern.holds(domain))
+}
+
 fn lane(site: &Site, users: &HashMap<usize, User>, to: &Recipient, sender: &str) -> Lane {
     if users.contains_key(&to.number) {
         return Lane::Here;
@@ -210,7 +215,7 @@ fn lane(site: &Site, users: &HashMap<usize, User>, to: &Recipient, sender: &str)
         Goal::User(_) => Lane::Here,
         Goal::Address => match way(site, sender, &to.path.domain) {
             Way::Mx => Lane::Domain(to.path.domain.to_lowercase()),
-            way => Lane::Relay(way),
+            way => Lane::Relay(way, requires_tls(site, &to.path.domain)),
         },
     }
 }
