@@ -4,7 +4,7 @@
 
 use super::session::{exit, tell};
 use crate::conf::Site;
-use crate::sys::{capability, process};
+use crate::sys::{capability, process, program};
 use std::io;
 
 /// Root becomes the mail owner; root without one serves this host only. Whoever shall lend
@@ -14,6 +14,7 @@ pub fn become_owner(site: &Site, loopback: bool) -> Result<(), u8> {
     if !process::is_root() {
         return if site.system_users { become_lender() } else { Ok(()) };
     }
+    program::keep_runner();
     match process::account(&site.mail_owner).map_err(failed)? {
         Some(account @ (1.., _)) => {
             for directory in [&site.run, &site.spool, &site.queue] {

@@ -3,13 +3,15 @@
 #![allow(unsafe_code)]
 
 use super::identity;
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{self, Command};
+use std::sync::OnceLock;
 
 /// The first descriptor of an inherited socket, sd_listen_fds(3).
 const FIRST: i32 = 3;
@@ -77,10 +79,23 @@ pub fn become_other(name: &str, args: &[String]) -> io::Error {
     }
 }
 
+/// `runq`, as root saw it.
+static KEPT: OnceLock<OwnedFd> = OnceLock::new();
+
+/// Keeps hold of `runq` while we are root.
+pub fn keep_runner() {
+    if let Ok(path) = std::env::current_exe()
+        && let Ok(file) =
+            open(&path.with_file_name("runq"), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+    {
+        let _ = KEPT.set(file);
+    }
+}
+
 /// Why `runner` will not find one.
 pub fn runner_fault() -> Option<String> {
     let path = std::env::current_exe().ok()?.with_file_name("runq");
-    let missing = !path.is_file();
+    let missing = matches!(path.try_exists(), Ok(false));
     missing.then(|| format!("'{}' is missing, letters stay until cron's runq", path.display()))
 }
 
@@ -88,7 +103,13 @@ pub fn runner_fault() -> Option<String> {
 /// open. It keeps the right to lend accounts, where this thread has it.
 pub fn runner(configuration: Option<&Path>, arguments: &[&str]) -> io::Result<Child> {
     identity::refuse_borrowed("a program")?;
-    let mut command = Command::new(std::env::current_exe()?.with_file_name("runq"));
+    let path = std::env::current_exe()?.with_file_name("runq");
+    // Whom root became may have no way to the directory that it lies in.
+    let mut command = match (path.try_exists(), KEPT.get()) {
+        (Err(_), Some(kept)) => Command::new(format!("/proc/self/fd/{}", kept.as_raw_fd())),
+        _ => Command::new(&path),
+    };
+    command.arg0(&path);
     if let Some(file) = configuration {
         command.arg("-f").arg(file);
     }
