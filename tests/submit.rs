@@ -304,6 +304,38 @@ fn a_user_hands_in_through_the_group() {
     assert_eq!(fs::metadata(&drop).unwrap().mode() & 0o7777, 0o1730);
 }
 
+#[test]
+fn a_user_speaks_smtp_and_the_letters_are_dropped() {
+    if !is_root() {
+        return;
+    }
+    let place = shared();
+    let large = format!("{}\r\n", "x".repeat(998)).repeat(110);
+    let begin = "MAIL FROM:<alice@example.test>\r\nRCPT TO:<luis@aula.test>";
+    let input = format!(
+        "MAIL FROM:<a@b.test>\r\nEHLO pc\r\nRCPT TO:<a@b.test>\r\n{begin} NOTIFY=NEVER\r\n\
+         DATA\r\nSubject: one\r\n\r\n..dot\r\n.\r\nDATA\r\n{begin}\r\nDATA\r\n\r\n{large}.\r\n\
+         MAIL FROM:<a@b.test> SIZE=999999999\r\n{begin}\r\nRCPT TO:<nobody@example.test>\r\n\
+         DATA\r\nSubject: two\r\n\r\nb\r\n.\r\nVRFY luis\r\nQUIT\r\n"
+    );
+    let mut command = Command::new(copied(&place));
+    command.arg("-C").arg(place.path().join("buzon.conf")).arg("-bs");
+    as_user(&mut command, ALICE);
+    let (code, said) = answer(command, &input);
+    let last = |line: &&str| line.as_bytes().get(3) == Some(&b' ');
+    let codes: Vec<&str> = said.lines().filter(last).map(|line| &line[..3]).collect();
+    let wanted =
+        "220 503 250 503 250 250 354 250 503 250 250 354 552 552 250 250 250 354 250 252 221";
+    assert_eq!((code, codes.join(" ").as_str()), (0, wanted), "{said}");
+    let letters = collected(place.path());
+    assert_eq!(letters.len(), 2, "{letters:?}");
+    assert_eq!(from(&letters[0].0), "alice@example.test");
+    assert_eq!(letters[0].0.recipients[0].notify, Some(Notify::default()));
+    assert!(letters[0].1.contains("\n\n.dot\n"), "{}", letters[0].1);
+    assert!(letters[0].1.contains("\nMessage-ID: <"), "{}", letters[0].1);
+    assert_eq!(to(&letters[1].0), "luis@aula.test nobody@example.test");
+}
+
 /// Where somebody else may run it.
 fn copied(place: &TempDir) -> std::path::PathBuf {
     let copy = place.path().join("sendmail");

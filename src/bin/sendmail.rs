@@ -81,7 +81,7 @@ fn run() -> Result<(), u8> {
         _ => {}
     }
     // Careful: the group is for handing letters in to the site of this host, and nothing else.
-    if asked.mode != Mode::Deliver
+    if !matches!(asked.mode, Mode::Deliver | Mode::Smtp)
         || asked.file.as_deref().is_some_and(|file| file != Path::new(DEFAULT))
     {
         process::drop_group().or_else(|error| fault(EX_OSERR, error))?;
@@ -97,7 +97,6 @@ fn run() -> Result<(), u8> {
     };
     match asked.mode {
         Mode::List => return other("mailq", &[]),
-        Mode::Smtp => return other("smtpd", &["-i"]),
         Mode::Run => {
             let verbose = asked.verbose.then_some("-v");
             let choice = asked.choice.iter().map(String::as_str);
@@ -108,6 +107,15 @@ fn run() -> Result<(), u8> {
     logging::start(c"sendmail", logging::Target::choose(false, false), false);
     let site: Site = conf::load(file.as_deref()).or_else(|error| fault(EX_CONFIG, error))?;
     let uid = process::real_uid();
+    if asked.mode == Mode::Smtp {
+        if process::is_root() || deliver::submit::may_queue(&site) {
+            process::drop_group().or_else(|error| fault(EX_OSERR, error))?;
+            return other("smtpd", &["-i"]);
+        }
+        let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
+        return deliver::standard::serve(&site, uid, input, output)
+            .or_else(|error| fault(EX_TEMPFAIL, error));
+    }
     if process::is_root() {
         become_owner(&site, true)?;
     }

@@ -16,6 +16,7 @@ mod remote; // to other hosts
 mod report; // RFC 3464
 mod retry; // when again, and when no more
 mod run; // one pass over the queue
+pub mod standard; // SMTP on standard input, for a user of this host
 pub mod stdin; // from a program of this host
 pub mod submit; // from a user of this host, to anybody
 mod submitted; // the header such a letter gets

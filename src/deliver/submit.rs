@@ -66,12 +66,10 @@ pub struct Taken {
 /// Reads a letter to its end and hands it in for `uid`.
 pub fn submit(site: &Site, input: impl Read, uid: u32, handed: &Handed) -> Result<Taken, Trouble> {
     let domain = site.domains.first().unwrap_or(&site.hostname);
-    let id = clock::id();
-    let mut envelope = Envelope::new(id.clone(), clock::micros() / 1_000_000, None);
-    let login = accounts::of_uid(uid)?.map_or_else(|| format!("uid-{uid}"), |login| login.name);
-    let own = Mailbox { local_part: login.clone(), domain: domain.clone() };
+    let mut envelope = Envelope::new(clock::id(), clock::micros() / 1_000_000, None);
+    let own = Mailbox { local_part: login(uid)?, domain: domain.clone() };
     envelope.reverse_path = match &handed.sender {
-        None => Some(own.clone()),
+        None => Some(own),
         Some(word) => stdin::sender(word, domain)
             .ok_or_else(|| Trouble::Data(format!("-f: '{}' is no address", word.escape_debug())))?,
     };
@@ -82,8 +80,7 @@ pub fn submit(site: &Site, input: impl Read, uid: u32, handed: &Handed) -> Resul
     if said.is_empty() && !handed.from_fields {
         return Err(Trouble::Nobody);
     }
-    let mut text = Text::read(site, input, handed.dots_are_text)?;
-    text.may_be_sent(site)?;
+    let text = Text::read(site, input, handed.dots_are_text)?;
     let recipients = match handed.from_fields {
         false => said,
         // As sendmail has it: whoever is an argument too gets nothing.
@@ -105,13 +102,28 @@ pub fn submit(site: &Site, input: impl Read, uid: u32, handed: &Handed) -> Resul
     if many > limits::QUEUED_RECIPIENTS || octets > limits::ENVELOPE / 2 {
         return Err(Trouble::Data(format!("{many} recipients are too many")));
     }
+    (envelope.ret, envelope.envid) = (handed.ret, handed.envid.clone());
+    hand_in(site, uid, envelope, text, handed.name.clone())
+}
+
+/// Completes a letter whose recipients are known, and keeps it.
+pub(super) fn hand_in(
+    site: &Site,
+    uid: u32,
+    mut envelope: Envelope,
+    mut text: Text,
+    name: Option<String>,
+) -> Result<Taken, Trouble> {
+    text.may_be_sent(site)?;
+    let (id, login) = (envelope.id.clone(), login(uid)?);
+    let domain = site.domains.first().unwrap_or(&site.hostname).clone();
+    let own = Mailbox { local_part: login.clone(), domain };
     let ascii = |path: Option<&Mailbox>| path.is_none_or(Mailbox::is_ascii);
-    envelope.utf8 = !ascii(envelope.reverse_path.as_ref())
+    envelope.utf8 |= !ascii(envelope.reverse_path.as_ref())
         || envelope.recipients.iter().any(|to| !to.path.is_ascii());
     envelope.body = if text.is_ascii { Body::SevenBit } else { Body::EightBit };
-    (envelope.ret, envelope.envid) = (handed.ret, handed.envid.clone());
     envelope.submitter = Some(login);
-    let full_name = handed.name.clone().or_else(|| accounts::full_name(uid));
+    let full_name = name.or_else(|| accounts::full_name(uid));
     let sender = envelope.reverse_path.as_ref().or(Some(&own));
     let writer = Writer { sender, name: full_name.as_deref(), hostname: &site.hostname, id: &id };
     let header = completed(&text.header, &writer);
@@ -123,6 +135,15 @@ pub fn submit(site: &Site, input: impl Read, uid: u32, handed: &Handed) -> Resul
     Ok(Taken { id, is_queued })
 }
 
+fn login(uid: u32) -> io::Result<String> {
+    Ok(accounts::of_uid(uid)?.map_or_else(|| format!("uid-{uid}"), |login| login.name))
+}
+
+/// Whether this process puts letters into the queue itself.
+pub fn may_queue(site: &Site) -> bool {
+    !process::is_setgid() && access::fault(&site.queue).is_none()
+}
+
 /// Puts it into the queue, or drops it there; whoever looks at the queue is told.
 fn keep(
     site: &Site,
@@ -131,7 +152,7 @@ fn keep(
     header: &[u8],
     content: &Content,
 ) -> Result<bool, Trouble> {
-    if !process::is_setgid() && access::fault(&site.queue).is_none() {
+    if may_queue(site) {
         let trace = submitted(&site.hostname, uid, &envelope.id);
         let head = [trace.as_bytes(), header].concat();
         Queue::new(&site.queue).put(envelope, &head, content)?;
@@ -164,26 +185,30 @@ pub fn xtext(text: &str) -> String {
 }
 
 /// A letter that was read: its header, and what stands behind it, the empty line first.
-struct Text {
+pub(super) struct Text {
     header: Vec<u8>,
     in_header: bool,
     spool: Spool,
     /// RFC 1870 §4: octets with CRLF line ends.
-    octets: u64,
+    pub octets: u64,
     is_ascii: bool,
     last: u8,
 }
 
 impl Text {
-    /// Reads to the end, also what is too much: the writer shall not die of a broken pipe.
-    fn read(site: &Site, mut input: impl Read, dots_are_text: bool) -> Result<Text, Trouble> {
+    pub fn new(site: &Site) -> Text {
         let spool = match access::fault(&site.spool) {
             None if site.spool.exists() => site.spool.clone(),
             _ => std::env::temp_dir(),
         };
         let spool = Spool::new(spool);
         let (header, in_header, is_ascii) = (Vec::new(), true, true);
-        let mut text = Text { header, in_header, spool, octets: 0, is_ascii, last: b'\n' };
+        Text { header, in_header, spool, octets: 0, is_ascii, last: b'\n' }
+    }
+
+    /// Reads to the end, also what is too much: the writer shall not die of a broken pipe.
+    fn read(site: &Site, mut input: impl Read, dots_are_text: bool) -> Result<Text, Trouble> {
+        let mut text = Text::new(site);
         let mut lines = Lines::default();
         let mut dots = Dots { are_text: dots_are_text, at_start: true, held: false, end: false };
         let (mut buffer, mut piece, mut kept) = (vec![0; limits::TEXT_BUFFER], vec![], vec![]);
@@ -204,14 +229,20 @@ impl Text {
                 break;
             }
         }
-        text.settle(true)?;
-        if text.last != b'\n' {
-            text.spool.room().push(b'\n');
-        }
+        text.end()?;
         Ok(text)
     }
 
-    fn take(&mut self, piece: &[u8], limit: u64) -> Result<(), Trouble> {
+    /// All of it was taken.
+    pub fn end(&mut self) -> Result<(), Trouble> {
+        self.settle(true)?;
+        if self.last != b'\n' {
+            self.spool.room().push(b'\n');
+        }
+        Ok(())
+    }
+
+    pub fn take(&mut self, piece: &[u8], limit: u64) -> Result<(), Trouble> {
         let Some(last) = piece.last() else { return Ok(()) };
         self.last = *last;
         self.octets += (piece.len() + memchr::memchr_iter(b'\n', piece).count()) as u64;
