@@ -11,11 +11,14 @@ use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt; // as root it leaves the other groups as well
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use who::{ALICE, MAIL, is_root};
+
+const SENDMAIL: &str = env!("CARGO_BIN_EXE_sendmail");
+const RUNQ: &str = env!("CARGO_BIN_EXE_runq");
 
 /// A site whose letters stay: what is not ours goes to a socket where nobody listens.
 fn site() -> TempDir {
@@ -32,7 +35,7 @@ fn site() -> TempDir {
 
 /// Exit code, and what was said.
 fn sendmail(place: &TempDir, args: &[&str], input: &str) -> (i32, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sendmail"));
+    let mut command = Command::new(SENDMAIL);
     command.arg("-C").arg(place.path().join("buzon.conf")).args(args);
     answer(command, input)
 }
@@ -211,7 +214,7 @@ fn as_user(command: &mut Command, uid: u32) {
 
 /// The owner of the queue takes in what was dropped.
 fn collected(place: &Path) -> Vec<(Envelope, String)> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_runq"));
+    let mut command = Command::new(copied(place, RUNQ));
     command.arg("-d").arg("-f").arg(place.join("buzon.conf"));
     command.uid(MAIL).gid(MAIL);
     let output = command.output().unwrap();
@@ -281,7 +284,7 @@ fn a_user_hands_in_through_the_group() {
     }
     let place = shared();
     let hand_in = |uid: u32| {
-        let mut command = Command::new(copied(&place));
+        let mut command = Command::new(copied(place.path(), SENDMAIL));
         command.arg("-C").arg(place.path().join("buzon.conf"));
         command.args(["-f", "alice@example.test", "luis@aula.test"]);
         as_user(&mut command, uid);
@@ -318,7 +321,7 @@ fn a_user_speaks_smtp_and_the_letters_are_dropped() {
          MAIL FROM:<a@b.test> SIZE=999999999\r\n{begin}\r\nRCPT TO:<nobody@example.test>\r\n\
          DATA\r\nSubject: two\r\n\r\nb\r\n.\r\nVRFY luis\r\nQUIT\r\n"
     );
-    let mut command = Command::new(copied(&place));
+    let mut command = Command::new(copied(place.path(), SENDMAIL));
     command.arg("-C").arg(place.path().join("buzon.conf")).arg("-bs");
     as_user(&mut command, ALICE);
     let (code, said) = answer(command, &input);
@@ -336,11 +339,12 @@ fn a_user_speaks_smtp_and_the_letters_are_dropped() {
     assert_eq!(to(&letters[1].0), "luis@aula.test nobody@example.test");
 }
 
-/// Where somebody else may run it.
-fn copied(place: &TempDir) -> std::path::PathBuf {
-    let copy = place.path().join("sendmail");
+/// Where somebody else may run it, wherever it was built. cp(1) writes it: a program cannot be
+/// started while a child of another test has it open for writing.
+fn copied(place: &Path, program: &str) -> PathBuf {
+    let copy = place.join(Path::new(program).file_name().unwrap());
     if !copy.exists() {
-        fs::copy(env!("CARGO_BIN_EXE_sendmail"), &copy).unwrap();
+        assert!(Command::new("cp").arg(program).arg(&copy).status().unwrap().success());
     }
     copy
 }
@@ -351,7 +355,7 @@ fn the_group_is_not_for_a_configuration_of_ones_own() {
         return;
     }
     let place = shared();
-    let copy = copied(&place);
+    let copy = copied(place.path(), SENDMAIL);
     chown(&copy, Some(MAIL), Some(MAIL)).unwrap();
     fs::set_permissions(&copy, Permissions::from_mode(0o2755)).unwrap();
     let mut command = Command::new(copy);
@@ -374,13 +378,13 @@ fn a_runner_at_work_is_told_of_a_drop() {
     let zone = format!("slow.test A {}\nfast.test A {}\n", slow.address, fast.address);
     fs::write(place.path().join("zone"), zone).unwrap();
     dropped(place.path(), "x1", &DROPPED.replace("aula.test", "slow.test"), 0o640);
-    let mut runner = Command::new(env!("CARGO_BIN_EXE_runq"));
+    let mut runner = Command::new(copied(place.path(), RUNQ));
     let mut runner = runner.arg("-f").arg(&conf).uid(MAIL).gid(MAIL).spawn().unwrap();
     let began = Instant::now();
     while slow.connections() == 0 && began.elapsed() < Duration::from_secs(60) {
         buzon::sys::lock::pause(Duration::from_millis(10));
     }
-    let mut command = Command::new(copied(&place));
+    let mut command = Command::new(copied(place.path(), SENDMAIL));
     command.arg("-C").arg(&conf).arg("luis@fast.test");
     as_user(&mut command, ALICE);
     assert_eq!(answer(command, "Subject: b\n\nb\n"), (0, String::new()));
