@@ -1,7 +1,8 @@
 """Mail programs that nobody here wrote, against smtpd, pop3d and imapd: see scripts/interop.
 
-Each check is a function of that name; it raises Wrong, or is passed (or says why it was skipped). What a program itself is
-known to change is undone by name, and nothing else: messages are compared octet for octet.
+Each check is a function of that name; it raises Wrong, or is passed (or says why it was skipped).
+What a program itself is known to change is undone by name, and nothing else: messages are
+compared octet for octet.
 """
 
 import sys
