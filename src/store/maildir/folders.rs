@@ -20,8 +20,9 @@ use crate::text::utf7;
 
 /// What a file system takes for a name.
 const LONGEST: usize = 255;
-/// Directories on their way out; no name of a mailbox begins so on disk.
+/// Directories on their way out, and in; no name of a mailbox begins so on disk.
 const REMOVED: &[u8] = b"..buzon-removed.";
+const NEW: &[u8] = b"..buzon-new.";
 /// The file that says that a directory is a folder of a Maildir.
 const MARK: &[u8] = b"maildirfolder";
 
@@ -125,17 +126,16 @@ impl Tree {
         let root = Maildir::open(&self.top)?.root;
         let Some(directory) = &name.directory else { return Err(FolderError::Exists) };
         notes::change(&root, notes::MAILDIR, |notes| {
-            match root.create_dir(directory) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                    return Err(FolderError::Exists);
-                }
-                made => made?,
+            if root.stat(directory).is_ok() {
+                return Err(FolderError::Exists);
             }
-            let made = self.furnish(&root, directory, notes.new_validity(&root)?);
-            if made.is_err() {
-                remove(&root, directory)?;
-            }
-            made?;
+            // Careful: nobody may see it before it has its UIDVALIDITY, or would give it another.
+            clear(&root, NEW)?;
+            let hidden = hidden(NEW);
+            root.create_dir(&hidden)?;
+            self.furnish(&root, &hidden, notes.new_validity(&root)?)?;
+            root.rename(&hidden, &root, directory)?;
+            root.sync()?;
             notes.set_use(&name.shown, use_);
             Ok(())
         })
@@ -149,8 +149,7 @@ impl Tree {
             maildir.root.create_dir(place)?;
         }
         uidlist::begin(&maildir.root, validity)?;
-        maildir.root.sync()?;
-        root.sync()
+        maildir.root.sync()
     }
 
     /// Removes a mailbox; see `Folders::delete`.
@@ -264,19 +263,27 @@ impl Tree {
     }
 }
 
+/// A name that no list tells of; whoever finds it later removes it.
+fn hidden(kind: &[u8]) -> Vec<u8> {
+    [kind, name::unique().as_bytes()].concat()
+}
+
 /// Takes a folder away, and what is left of others.
 fn remove(root: &Dir, directory: &[u8]) -> io::Result<()> {
-    let hidden = [REMOVED, name::unique().as_bytes()].concat();
-    root.rename(directory, root, &hidden)?;
+    root.rename(directory, root, &hidden(REMOVED))?;
     root.sync()?;
-    let mut removed = Vec::new();
-    root.entries(|name, kind| {
-        if kind == Kind::Directory && name.starts_with(REMOVED) {
-            removed.push(name.to_vec());
+    clear(root, REMOVED)
+}
+
+/// Removes the hidden directories of a kind; what cannot be removed now is found the next time.
+fn clear(root: &Dir, kind: &[u8]) -> io::Result<()> {
+    let mut left = Vec::new();
+    root.entries(|name, what| {
+        if what == Kind::Directory && name.starts_with(kind) {
+            left.push(name.to_vec());
         }
     })?;
-    for name in removed {
-        // What cannot be removed now is found the next time.
+    for name in left {
         let _ = dir::remove_all(root, &name);
     }
     Ok(())
