@@ -117,7 +117,7 @@ fn answers_of_a_web_server() {
 #[test]
 fn policies_are_kept_while_they_are_good() {
     let directory = tempfile::tempdir().unwrap();
-    let policies = Policies::new(directory.path().into());
+    let policies = Policies::new(directory.path().join("queue/mta-sts"));
     let asked = Cell::new(0);
     let ask = |id: Option<&str>, now: u64, answer: Result<&str, &str>| {
         let get = || {

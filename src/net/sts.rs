@@ -8,7 +8,7 @@
 
 use super::{Trust, https};
 use crate::limits;
-use crate::sys::clock;
+use crate::sys::{clock, dir};
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -129,7 +129,7 @@ struct Known {
 }
 
 impl Policies {
-    /// Kept in that directory, which exists.
+    /// Kept in that directory, which is made when it is needed.
     pub fn new(directory: PathBuf) -> Policies {
         Policies { directory }
     }
@@ -198,6 +198,7 @@ impl Policies {
         // No domain begins with a dot.
         let new = self.directory.join(format!(".{}.{}", std::process::id(), clock::id()));
         let written = (|| {
+            dir::create_path(&self.directory)?;
             let mut file = File::create_new(&new)?;
             write!(file, "policy {policy}\nfailed {failed}\n{}", known.text)?;
             file.sync_all()?;
