@@ -64,8 +64,13 @@ pub const ADDRESSES: usize = 20;
 pub const DOWN: Duration = Duration::from_secs(60);
 /// The envelope of a queued letter: a thousand recipients with all that RFC 3461 lets them say.
 pub const ENVELOPE: usize = 4 * 1024 * 1024;
-/// All that happened to a queued letter, a line for each recipient and attempt.
-pub const JOURNAL: u64 = 16 * 1024 * 1024;
+/// All that happened to a queued letter, a line for each recipient and attempt; from a quarter of it
+/// on the letter is written anew, with what holds now.
+pub const JOURNAL: u64 = 64 * 1024 * 1024;
+/// What was begun in a directory of the queue and never finished goes after so long.
+pub const ABANDONED: Duration = Duration::from_secs(86_400);
+/// Octets of a reply that the queue keeps.
+pub const SAID: usize = 500;
 /// RFC 5321 §4.5.3.1.5 asks servers for replies of 512 octets a line; some write more.
 pub const REPLY_LINE: usize = 4_096;
 /// The lines of one reply; EHLO's are the most (RFC 5321 §4.2.1 sets no limit).

@@ -275,6 +275,13 @@ fn what_a_user_drops_is_taken_and_only_what_a_user_may_ask_for() {
     assert_eq!(fs::read_dir(path.join("queue/bad")).unwrap().count(), refused.len() + 1);
     let left: Vec<_> = fs::read_dir(path.join("queue/drop")).unwrap().collect();
     assert_eq!(left.len(), 2, "{left:?}");
+    // Whoever releases them has them looked at as what they are.
+    let queue = Queue::new(&path.join("queue"));
+    let mut bad = Vec::new();
+    queue.entries(Place::Bad, |entry| bad.push(entry)).unwrap();
+    bad.iter().for_each(|entry| queue.readmit(entry).unwrap());
+    assert_eq!(collected(path).len(), 1);
+    assert_eq!(fs::read_dir(path.join("queue/bad")).unwrap().count(), refused.len() + 1);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// `local-part@domain`; the local part without its quoting, the domain as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mailbox {
     /// Left of the `@`, quotes and backslashes taken away.
     pub local_part: String,
@@ -95,9 +95,28 @@ pub fn forward_path(cursor: &mut Cursor) -> Result<Mailbox, Fault> {
     Ok(mailbox)
 }
 
-/// `"<" [ A-d-l ":" ] Mailbox ">"`, or a Mailbox alone.
+/// A path as this program wrote it down, of any length: what an address of ours was turned into
+/// may be longer than what a client may say.
+pub fn written_path(cursor: &mut Cursor) -> Result<Option<Mailbox>, Fault> {
+    match cursor.literal("<>") {
+        Some(()) => Ok(None),
+        None => any_path(cursor).map(Some),
+    }
+}
+
+/// Within the limit, however it is written down again.
 fn path(cursor: &mut Cursor) -> Result<Mailbox, Fault> {
     let before = cursor.rest().len();
+    let mailbox = any_path(cursor)?;
+    let octets = before - cursor.rest().len();
+    if octets.max(mailbox.to_string().len() + "<>".len()) > limits::PATH {
+        return Err(Fault::Address("the path is longer than 256 octets"));
+    }
+    Ok(mailbox)
+}
+
+/// `"<" [ A-d-l ":" ] Mailbox ">"`, or a Mailbox alone.
+fn any_path(cursor: &mut Cursor) -> Result<Mailbox, Fault> {
     let bracket = cursor.literal("<").is_some();
     if bracket && cursor.peek() == Some(b'@') {
         source_route(cursor)?;
@@ -108,9 +127,6 @@ fn path(cursor: &mut Cursor) -> Result<Mailbox, Fault> {
             None => Fault::Path("the '>' after the address is missing"),
             Some(_) => Fault::Address("this is no address, see RFC 5321 section 4.1.2"),
         })?;
-    }
-    if before - cursor.rest().len() > limits::PATH {
-        return Err(Fault::Address("the path is longer than 256 octets"));
     }
     match cursor.peek() {
         None | Some(b' ') => Ok(mailbox),
@@ -141,7 +157,11 @@ fn mailbox(cursor: &mut Cursor) -> Result<Mailbox, Fault> {
         None => String::new(),
         Some(()) => domain(cursor).ok_or(Fault::Address("the part after the @ is no domain"))?,
     };
-    Ok(Mailbox { local_part, domain })
+    // A terminal obeys the controls of Unicode as it does those of ASCII.
+    match local_part.chars().chain(domain.chars()).any(char::is_control) {
+        true => Err(Fault::Address("control characters are no part of an address")),
+        false => Ok(Mailbox { local_part, domain }),
+    }
 }
 
 /// `Atom *("." Atom)`.
@@ -249,11 +269,13 @@ mod tests {
             "<a@\u{0}>",
             "<a@b,c>",
             "<@a.test:>",
+            "<a\u{85}b@x.test>",
         ] {
             assert!(forward(text).is_err(), "{text:?}: {:?}", forward(text));
         }
         assert!(forward(&format!("<{}@x>", "a".repeat(252))).is_ok());
         assert!(forward(&format!("<{}@x>", "a".repeat(253))).is_err());
+        assert!(forward(&format!("{}@x", "a".repeat(253))).is_err());
         assert!(forward(&format!("<a@{}>", "b.".repeat(130) + "test")).is_err());
         assert!(reverse("<postmaster>").is_err());
     }

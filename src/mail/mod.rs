@@ -26,7 +26,7 @@ mod transfer; // RFC 2045 §6: transfer codings undone
 mod tree; // RFC 2046 §5: the parts of a message
 mod words; // RFC 2047: header text as people read it
 
-pub use address::{Fault, Mailbox, domain, forward_path, reverse_path};
+pub use address::{Fault, Mailbox, domain, forward_path, reverse_path, written_path};
 pub use addresses::{Address, addresses};
 pub use binary::ToText;
 pub use date::{asctime, date, read_date};

@@ -8,13 +8,13 @@ use super::envelope::Envelope;
 use super::file::{self, Event};
 use crate::limits;
 use crate::sys::dir::{Dir, Stat};
-use crate::sys::{file as file_room, lock};
+use crate::sys::{clock, file as file_room, lock};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-/// As much as one event takes, as a rule.
-const EVENT: u64 = 512;
+/// As much as one event of an attempt takes: a host, what it said, and the words around.
+const EVENT: u64 = 1024;
 
 /// What came of trying to take a letter.
 #[derive(Debug)]
@@ -41,6 +41,12 @@ pub struct Claimed {
     at: u64,
     octets: u64,
     lines: u64,
+    /// Recipients of the head.
+    named: usize,
+    /// Where the last whole line ends.
+    end: u64,
+    /// Something could not be written down.
+    is_broken: bool,
 }
 
 /// A file that was read: the envelope with all that happened, and where the letter is.
@@ -49,7 +55,7 @@ pub(super) struct Read {
     pub at: u64,
     pub octets: u64,
     lines: u64,
-    /// Where the last whole line ends.
+    named: usize,
     end: u64,
 }
 
@@ -68,14 +74,26 @@ pub(super) fn claim(queue: &Queue, place: Place, entry: &Entry) -> io::Result<Cl
         _ => return Ok(Claim::Busy),
     }
     match read(&file)? {
-        Ok(Read { envelope, at, octets, lines, end }) => {
+        Ok(Read { envelope, at, octets, lines, named, end }) => {
             if file.metadata()?.len() > end {
                 // A line that a crash cut.
                 file.set_len(end)?;
             }
             let (queue, entry) = (queue.clone(), entry.clone());
-            let claimed = Claimed { envelope, entry, queue, place, dir, file, at, octets, lines };
-            Ok(Claim::Taken(Box::new(claimed)))
+            Ok(Claim::Taken(Box::new(Claimed {
+                envelope,
+                entry,
+                queue,
+                place,
+                dir,
+                file,
+                at,
+                octets,
+                lines,
+                named,
+                end,
+                is_broken: false,
+            })))
         }
         Err(why) => {
             dir.rename(name.as_bytes(), &queue.dir(Place::Bad.name())?, name.as_bytes())?;
@@ -112,6 +130,7 @@ pub(super) fn read(file: &File) -> io::Result<Result<Read, String>> {
         Err(why) => return Ok(Err(why)),
     };
     let (at, mut envelope) = (end as u64 + 2, head.envelope);
+    let named = envelope.recipients.len();
     let behind = at.saturating_add(head.octets);
     let Some(left) = length.checked_sub(behind).filter(|left| *left <= limits::JOURNAL) else {
         return Ok(Err("the letter is not whole, or too much happened to it".into()));
@@ -121,9 +140,13 @@ pub(super) fn read(file: &File) -> io::Result<Result<Read, String>> {
     let whole = memchr::memrchr(b'\n', &journal).map_or(0, |end| end + 1);
     let end = behind + whole as u64;
     let journal = String::from_utf8_lossy(&journal[..whole]);
-    Ok(file::replay(&mut envelope, &journal).map(|()| {
-        let (octets, lines) = (head.octets, head.lines);
-        Read { envelope, at, octets, lines, end }
+    Ok(file::replay(&mut envelope, &journal).map(|()| Read {
+        envelope,
+        at,
+        octets: head.octets,
+        lines: head.lines,
+        named,
+        end,
     }))
 }
 
@@ -143,9 +166,19 @@ impl Claimed {
     /// Writes down what happened, seconds since 1970.
     ///
     /// It is not synced: of what a crash of the machine takes away something is done once more.
+    /// Careful: after one that failed nothing more is written, as it would be about less than
+    /// what happened.
     pub fn note(&mut self, at: u64, events: Vec<Event>) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::Error::other("what happened before could not be written"));
+        }
         let lines: String = events.iter().map(|event| file::line(at, event)).collect();
-        self.file.write_all(lines.as_bytes())?;
+        if let Err(error) = self.file.write_all(lines.as_bytes()) {
+            self.is_broken = true;
+            let _ = self.file.set_len(self.end);
+            return Err(error);
+        }
+        self.end += lines.len() as u64;
         for event in events {
             file::apply(&mut self.envelope, event).ok_or(io::ErrorKind::InvalidInput)?;
         }
@@ -154,9 +187,35 @@ impl Claimed {
 
     /// To be tried again then, seconds since 1970.
     pub fn defer(mut self, due: u64) -> io::Result<()> {
+        if self.end - (self.at + self.octets) > limits::JOURNAL / 4 {
+            self.shorten()?;
+        }
         self.file.sync_all()?;
         let entry = Entry { due, id: std::mem::take(&mut self.entry.id) };
         self.go(Place::Due, entry)
+    }
+
+    /// Writes the letter anew, with what holds now behind it.
+    fn shorten(&mut self) -> io::Result<()> {
+        let (tmp, id) = (self.queue.dir("tmp")?, self.entry.id.as_bytes());
+        match tmp.unlink(id) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut new = tmp.create_file(id)?;
+        // Whoever finds the new file finds it locked.
+        lock::try_exclusive(&new)?;
+        let (file, octets) = (self.file.try_clone()?, self.at + self.octets);
+        let mut old = Text { file, at: 0, octets, lines: 0, offset: 0 };
+        io::copy(&mut old, &mut new)?;
+        let now = clock::micros() / 1_000_000;
+        let journal = file::journal(&self.envelope, self.named, now);
+        new.write_all(journal.as_bytes())?;
+        new.sync_all()?;
+        tmp.rename(id, &self.dir, self.entry.name().as_bytes())?;
+        self.end = octets + journal.len() as u64;
+        self.file = new;
+        Ok(())
     }
 
     /// Keeps it until it is released.

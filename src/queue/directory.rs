@@ -13,9 +13,11 @@
 use super::claim::{Claim, claim};
 use super::envelope::Envelope;
 use super::{Content, file};
+use crate::limits;
 use crate::sys::dir::{self, Dir};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The queue of a site.
@@ -161,11 +163,34 @@ impl Queue {
     }
 
     /// Lets a file that was not understood be looked at again, as somebody may have mended it.
+    ///
+    /// Careful: what a user dropped is still the user's file, and goes where it is checked.
     pub fn readmit(&self, entry: &Entry) -> io::Result<()> {
-        let (bad, due, name) = (self.dir("bad")?, self.dir("due")?, entry.name());
-        bad.rename_new(name.as_bytes(), &due, name.as_bytes())?;
-        due.sync()?;
+        let (bad, name) = (self.dir("bad")?, entry.name());
+        let whose = self.open(Place::Bad, entry)?.metadata()?.uid();
+        let is_ours = whose == 0 || whose == std::fs::metadata(&self.root)?.uid();
+        let (to, name_there) = match is_ours {
+            true => (self.dir("due")?, name.as_bytes()),
+            false => (self.dir(super::drop::NAME)?, entry.id.as_bytes()),
+        };
+        bad.rename_new(name.as_bytes(), &to, name_there)?;
+        to.sync()?;
         bad.sync()
+    }
+
+    /// Takes away what was begun and not finished by somebody who must be gone.
+    pub fn tidy(&self) -> io::Result<()> {
+        let (tmp, mut names) = (self.dir("tmp")?, Vec::new());
+        tmp.entries(|name, _| names.push(name.to_owned()))?;
+        for name in names {
+            if tmp
+                .stat(&name)
+                .is_ok_and(|stat| stat.mtime.elapsed().is_ok_and(|since| since > limits::ABANDONED))
+            {
+                tmp.unlink(&name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Throws away a file that was not understood.
@@ -192,7 +217,10 @@ pub(super) fn write(
         Content::File { octets, lines, .. } => (*octets, *lines),
     };
     let (octets, lines) = (head.len() as u64 + octets, line_feeds(head) + lines);
-    let mut start = file::head(envelope, octets, lines).into_bytes();
+    let start = file::head(envelope, octets, lines);
+    // Careful: what could not be read again would be promised and lost.
+    file::read(start.trim_end()).map_err(io::Error::other)?;
+    let mut start = start.into_bytes();
     start.extend_from_slice(head);
     match content {
         Content::Memory(text) => {

@@ -21,15 +21,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-const NAME: &str = "drop";
+pub(super) const NAME: &str = "drop";
 /// Whoever holds it empties the directory.
 const LOCK: &[u8] = b"drop.lock";
 /// Search and write for the group, and nobody takes away what is another's.
 const MODE: u32 = 0o1730;
 /// The group may read: it is whole.
 const WHOLE: u32 = 0o640;
-/// What was never finished goes after so long.
-const ABANDONED: Duration = Duration::from_secs(86_400);
 /// How long one runner waits for another that empties it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -74,12 +72,18 @@ pub fn collect(site: &Site, queue: &Queue) -> io::Result<usize> {
     let now = clock::micros() / 1_000_000;
     let mut count = 0;
     for name in &names {
-        match take(site, queue, &dir, name, now) {
-            Ok(Taken::Letter) => count += 1,
-            Ok(Taken::Nothing) => {}
-            Ok(Taken::Refused(why)) => refuse(queue, &dir, name, now, &why)?,
+        let done = match take(site, queue, &dir, name, now) {
+            Ok(Taken::Letter) => {
+                count += 1;
+                Ok(())
+            }
+            Ok(Taken::Nothing) => Ok(()),
+            Ok(Taken::Refused(why)) => refuse(queue, &dir, name, now, &why),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = done {
             // What is full now may have room for a smaller one.
-            Err(error) => log::error!("drop={} error={error}", printable(name)),
+            log::error!("drop={} error={error}", printable(name));
         }
     }
     Ok(count)
@@ -189,7 +193,7 @@ fn lines(file: &File, at: u64, octets: u64) -> io::Result<u64> {
 
 /// Its writer died before anything was promised.
 fn abandoned(dir: &Dir, name: &[u8], changed: SystemTime) -> io::Result<Taken> {
-    if changed.elapsed().is_ok_and(|since| since > ABANDONED) {
+    if changed.elapsed().is_ok_and(|since| since > limits::ABANDONED) {
         dir.unlink(name)?;
     }
     Ok(Taken::Nothing)

@@ -92,7 +92,7 @@ pub struct Recipient {
 }
 
 /// What a recipient is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Goal {
     /// The address: here or at another host.
     Address,

@@ -5,7 +5,8 @@
 //! which then does not count, and something is tried once more.
 
 use super::envelope::{Body, Envelope, Goal, Notify, Recipient, Ret, Said, State};
-use crate::mail::{Mailbox, forward_path, reverse_path};
+use crate::limits;
+use crate::mail::{Mailbox, written_path};
 use crate::text::Cursor;
 use std::fmt::Write;
 
@@ -85,6 +86,31 @@ pub(super) fn line(at: u64, event: &Event) -> String {
     format!("{at} {}\n", one_line(&what))
 }
 
+/// All that happened so far, in as few lines as say the same; the head names the first recipients.
+pub(super) fn journal(envelope: &Envelope, named: usize, now: u64) -> String {
+    let (mut added, mut states) = (String::new(), String::new());
+    for to in &envelope.recipients {
+        if to.number > named {
+            let new = Recipient { state: State::Waiting(None), ..to.clone() };
+            added.push_str(&line(now, &Event::Recipient(new)));
+        }
+        let at = match &to.state {
+            State::Waiting(None) => continue,
+            State::Waiting(Some(said)) | State::Failed(said) => said.at,
+            State::Done | State::Reported => now,
+        };
+        states.push_str(&line(at, &Event::State(to.number, to.state.clone())));
+    }
+    let mut journal = added + &states;
+    for _ in 0..envelope.attempts {
+        journal.push_str(&line(now, &Event::Tried));
+    }
+    if envelope.is_delay_told {
+        journal.push_str(&line(now, &Event::DelayTold));
+    }
+    journal
+}
+
 /// Takes the whole lines behind a letter.
 pub(super) fn replay(envelope: &mut Envelope, journal: &str) -> Result<(), String> {
     for line in journal.lines() {
@@ -137,7 +163,7 @@ fn field(envelope: &mut Envelope, key: &str, value: &str) -> Option<()> {
         ("arrived", seconds) => envelope.arrived = seconds.parse().ok()?,
         ("from", path) => {
             let mut cursor = Cursor::new(path.as_bytes());
-            envelope.reverse_path = reverse_path(&mut cursor).ok().filter(|_| cursor.at_end())?;
+            envelope.reverse_path = written_path(&mut cursor).ok().filter(|_| cursor.at_end())?;
         }
         ("body", "8bit") => envelope.body = Body::EightBit,
         ("utf8", "yes") => envelope.utf8 = true,
@@ -197,7 +223,7 @@ fn read_recipient(text: &str) -> Option<Recipient> {
         let (word, after) = rest.split_once(' ')?;
         if word == "from" {
             let mut cursor = Cursor::new(after.as_bytes());
-            sender = Some(forward_path(&mut cursor).ok()?);
+            sender = Some(written_path(&mut cursor).ok()??);
             rest = std::str::from_utf8(cursor.rest()).ok()?.strip_prefix(' ')?;
             continue;
         }
@@ -211,7 +237,7 @@ fn read_recipient(text: &str) -> Option<Recipient> {
         rest = after;
     }
     let mut cursor = Cursor::new(rest.as_bytes());
-    let path = forward_path(&mut cursor).ok()?;
+    let path = written_path(&mut cursor).ok()??;
     let goal = match std::str::from_utf8(cursor.rest()).ok()?.strip_prefix(' ') {
         None => user.map_or(Goal::Address, Goal::User),
         Some(goal) => match goal.strip_prefix('|') {
@@ -240,7 +266,8 @@ fn read_notify(words: &str) -> Option<Notify> {
 /// `4.4.1 mx.aula.test 421 too busy`; `-` where no other host spoke.
 fn words(said: &Said) -> String {
     let host = said.host.as_deref().filter(|host| !host.is_empty()).unwrap_or("-");
-    format!("{} {} {}", said.status, host.replace(' ', "_"), said.text)
+    let text = &said.text[..said.text.floor_char_boundary(limits::SAID)];
+    format!("{} {} {text}", said.status, host.replace(' ', "_"))
 }
 
 fn event(line: &str) -> Option<(u64, Event)> {
@@ -286,6 +313,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::forward_path;
 
     fn mailbox(text: &str) -> Mailbox {
         forward_path(&mut Cursor::new(text.as_bytes())).unwrap()
@@ -355,6 +383,9 @@ mod tests {
         assert_eq!(envelope, expected);
         assert_eq!(envelope.attempts, 1);
         assert!(envelope.is_delay_told && !envelope.is_finished());
+        let mut again = letter();
+        replay(&mut again, &super::journal(&envelope, 5, 10)).unwrap();
+        assert_eq!(again, envelope, "in fewer lines");
     }
 
     #[test]

@@ -131,6 +131,70 @@ fn what_is_not_understood_is_put_aside() {
 }
 
 #[test]
+fn what_happens_for_days_does_not_grow() {
+    let (_place, queue) = queue();
+    let mut envelope = letter("a", 1);
+    for _ in 2..2_000 {
+        envelope.add(mailbox("pia@example.test"));
+    }
+    queue.put(&envelope, b"", &Content::Memory(TEXT)).unwrap();
+    for pass in 1..40 {
+        let entry = Entry { due: pass, id: "a".into() };
+        let mut claimed = taken(&queue, Place::Due, &entry);
+        assert_eq!(claimed.envelope.attempts as u64, pass - 1);
+        if pass == 1 {
+            let to = Recipient::new(2_001, mailbox("josefa@example.test"));
+            claimed.note(1, vec![Event::Recipient(to), Event::State(1, State::Done)]).unwrap();
+        }
+        let said = |text: String| Said { at: pass, status: "4.2.0".into(), host: None, text };
+        let state = |to| State::Waiting(Some(said(format!("450 {to} {}", "ñ".repeat(2_000)))));
+        let events = (2..=2_001).map(|to| Event::State(to, state(to)));
+        claimed.note(pass, events.chain([Event::Tried]).collect()).unwrap();
+        claimed.defer(pass + 1).unwrap();
+    }
+    let entry = Entry { due: 40, id: "a".into() };
+    let claimed = taken(&queue, Place::Due, &entry);
+    assert_eq!(text(&claimed), TEXT);
+    let recipients = &claimed.envelope.recipients;
+    assert_eq!((recipients.len(), &recipients[0].state), (2_001, &State::Done));
+    let State::Waiting(Some(said)) = &recipients[2_000].state else { panic!() };
+    assert!(said.at == 39 && said.text.starts_with("450 2001 ñ"), "{said:?}");
+    let file = queue.open(Place::Due, &entry).unwrap().metadata().unwrap();
+    assert!(file.len() < crate::limits::JOURNAL / 2, "{}", file.len());
+    assert_eq!(std::fs::read_dir(queue.root().join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_was_never_finished_goes_after_a_day() {
+    let (_place, queue) = queue();
+    queue.put(&letter("a", 1), b"", &Content::Memory(TEXT)).unwrap();
+    let tmp = queue.root().join("tmp");
+    let old = std::fs::File::create(tmp.join("old")).unwrap();
+    std::fs::write(tmp.join("young"), "").unwrap();
+    let day = std::time::Duration::from_secs(90_000);
+    old.set_modified(std::time::SystemTime::now() - day).unwrap();
+    queue.tidy().unwrap();
+    let left: Vec<_> = std::fs::read_dir(tmp).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left, ["young"]);
+}
+
+#[test]
+fn every_path_that_a_client_may_say_is_read_again() {
+    let (_place, queue) = queue();
+    for path in [format!("{}@x", "a".repeat(252)), format!("\"{}\"@x", "\\\"".repeat(125))] {
+        let mut envelope = Envelope::new("a".into(), 1, Some(mailbox(&path)));
+        envelope.add(mailbox("luis@example.test"));
+        let long = Mailbox { local_part: "a".repeat(400), domain: "example.test".into() };
+        envelope.add(mailbox("eva@example.test")).sender = Some(long.clone());
+        envelope.add(long);
+        queue.put(&envelope, b"", &Content::Memory(TEXT)).unwrap();
+        let claimed = taken(&queue, Place::Due, &Entry { due: 1, id: "a".into() });
+        assert_eq!(claimed.envelope, envelope);
+        claimed.remove().unwrap();
+    }
+}
+
+#[test]
 fn a_call_is_heard_or_nobody_is_there() {
     let (place, _) = queue();
     assert!(!wake::call(place.path()).unwrap());
