@@ -187,6 +187,52 @@ fn letters_are_chosen() {
 }
 
 #[test]
+fn whoever_is_for_chosen_letters_swallows_no_call() {
+    let (slow, fast) = (Sink::new(Duration::from_millis(700)), Sink::new(Duration::ZERO));
+    let site = Site::new(&[("slow.test", &slow), ("fast.test", &fast)], "");
+    site.put("slow", &["ana@slow.test"]);
+    let mut chosen = site.runq(&["-R", "slow.test"]).spawn().unwrap();
+    until(|| slow.connections() > 0);
+    site.put("fast", &["ana@fast.test"]);
+    assert!(!wake::call(site.queue.root()).unwrap(), "who queues it starts another");
+    // The one for chosen letters does so for those that it makes itself.
+    let id = site.put("back", &["nobody@example.test"]);
+    site.run(&["-I", &id]);
+    until(|| site.mail().len() == 1);
+    until(|| fast.taken().len() == 1);
+    assert!(chosen.wait().unwrap().success());
+    until(|| site.left().is_empty());
+}
+
+#[test]
+fn two_ways_to_one_goal_are_one_delivery() {
+    let sink = Sink::new(Duration::ZERO);
+    let site = Site::new(&[("a.test", &sink)], "");
+    let aliases = "staff: ana, eva@a.test\nall: staff, eva@A.test\n";
+    std::fs::write(site.place.path().join("aliases"), aliases).unwrap();
+    site.put("a", &["staff@example.test", "eva@a.test", "ana@example.test", "all@example.test"]);
+    site.run(&[]);
+    assert_eq!((site.mail().len(), sink.taken().len()), (1, 1));
+    assert!(site.left().is_empty());
+}
+
+#[test]
+fn what_came_under_no_name_and_fails_is_told_to_the_postmaster() {
+    let site = Site::new(&[], "");
+    std::fs::write(site.place.path().join("aliases"), "postmaster: ana\n").unwrap();
+    let path = |text: &str| forward_path(&mut Cursor::new(text.as_bytes())).unwrap();
+    let now = clock::micros() / 1_000_000;
+    let from = Some(path("gone@nowhere.test"));
+    let mut envelope = Envelope::new(clock::id(), now, from);
+    envelope.add(path("nobody@example.test"));
+    site.queue.put(&envelope, b"", &Content::Memory(b"Subject: a\n\nb\n")).unwrap();
+    site.run(&[]);
+    let [report] = &site.mail()[..] else { panic!("{:?}", site.mail()) };
+    assert!(report.contains("Final-Recipient: rfc822; gone@nowhere.test"), "{report}");
+    assert!(site.left().is_empty());
+}
+
+#[test]
 fn the_sender_hears_of_a_delay_and_of_the_end() {
     for (give_up, late, over) in [("48h", "+5h", "+49h"), ("4d", "+4h", "+97h")] {
         let site = Site::new(&[], &format!("give_up {give_up}"));

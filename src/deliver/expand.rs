@@ -10,7 +10,7 @@ use crate::auth::User;
 use crate::conf::Site;
 use crate::limits;
 use crate::mail::{Mailbox, field, fields};
-use crate::queue::{Claimed, Envelope, Event, Goal, Notify, Recipient, State};
+use crate::queue::{Claimed, Envelope, Event, Goal, Notify, Pending, Recipient, State};
 use crate::route::{self, List, Refusal, Routed, Target};
 use crate::sys::clock;
 use crate::text::printable;
@@ -32,19 +32,33 @@ pub(super) struct Expanded {
 /// Resolves whoever waits, and notes what they come to.
 pub(super) fn expand(runner: &Runner, claimed: &mut Claimed) -> io::Result<Expanded> {
     let mut expanded = Expanded::default();
+    let mut goals = HashSet::new();
     let mut at = 0;
     // Those that are added are looked at as well: members of lists of lists, addresses of ours.
     while let Some(to) = claimed.envelope.recipients.get(at).cloned() {
         at += 1;
         if !to.is_waiting() {
+            goals.insert(key(&to, None));
             continue;
         }
         let found = match &to.goal {
             _ if at > limits::QUEUED_RECIPIENTS => Err(Refusal::TooMany),
-            Goal::Program(..) | Goal::File(..) => continue,
+            Goal::Program(..) | Goal::File(..) => Ok(Found::Elsewhere),
             Goal::User(name) => route::user(&runner.site, &runner.users, name).map(Found::User),
             Goal::Address => resolve(runner, &to.path),
         };
+        // Two ways to one goal are one delivery, unless each is to be told of.
+        let user = match &found {
+            Ok(Found::User(user)) => Some(user),
+            _ => None,
+        };
+        if !matches!(found, Ok(Found::Several(_)) | Err(_))
+            && !goals.insert(key(&to, user))
+            && !to.notify().success
+        {
+            claimed.note(runner.clock.now(), vec![Event::State(to.number, State::Done)])?;
+            continue;
+        }
         let refusal = match found {
             Ok(Found::Elsewhere) => None,
             Ok(Found::User(user)) => {
@@ -65,6 +79,16 @@ pub(super) fn expand(runner: &Runner, claimed: &mut Claimed) -> io::Result<Expan
         }
     }
     Ok(expanded)
+}
+
+/// What makes two recipients the same: goal, path and reverse-path, and for a user the name alone.
+fn key(to: &Recipient, user: Option<&User>) -> (Goal, Mailbox, Option<Mailbox>) {
+    let goal = user.map_or_else(|| to.goal.clone(), |user| Goal::User(user.name.clone()));
+    let path = match &goal {
+        Goal::User(name) => Mailbox { local_part: name.clone(), domain: String::new() },
+        _ => Mailbox { domain: to.path.domain.to_ascii_lowercase(), ..to.path.clone() },
+    };
+    (goal, path, to.sender.clone())
 }
 
 enum Found {
@@ -189,7 +213,7 @@ pub fn recipient(
 
 /// The letter for the members of a list; false where it was sent to this list before.
 fn members(runner: &Runner, claimed: &Claimed, routed: &Routed, list: &List) -> io::Result<bool> {
-    let now = runner.clock.now();
+    let now = clock::micros() / 1_000_000;
     let mut text = claimed.text()?;
     let mut header = Vec::new();
     (&mut text).take(limits::HEADER as u64).read_to_end(&mut header)?;
@@ -200,6 +224,7 @@ fn members(runner: &Runner, claimed: &Claimed, routed: &Routed, list: &List) -> 
     }
     let head = [list.fields.as_bytes(), &without(&header, &list.fields)].concat();
     let all: Vec<Mailbox> = list.members().collect();
+    let mut letters = Vec::new();
     for some in all.chunks(limits::RECIPIENTS) {
         let mut envelope = Envelope::new(clock::id(), now, None);
         envelope.reverse_path = claimed.envelope.reverse_path.as_ref().and(routed.owner.clone());
@@ -211,10 +236,14 @@ fn members(runner: &Runner, claimed: &Claimed, routed: &Routed, list: &List) -> 
             envelope.add(member.clone()).notify =
                 Some(Notify { success: false, failure: true, delay: false });
         }
-        runner.put(&envelope, &head, &text.content_behind(&header))?;
+        letters.push(runner.queue.prepare(&envelope, &head, &text.content_behind(&header))?);
         let (id, list) = (&claimed.entry.id, &list.address);
         log::info!("{id} list=<{list}> letter={} members={}", envelope.id, some.len());
     }
+    // All or none, or the next pass would begin with the first again.
+    letters.iter_mut().try_for_each(Pending::show)?;
+    letters.iter_mut().try_for_each(Pending::settle)?;
+    runner.came();
     Ok(true)
 }
 

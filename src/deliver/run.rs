@@ -7,6 +7,7 @@
 use super::lanes::{Job, Lane, Lanes};
 use super::remote::{self, Down, Line};
 use super::retry::Clock;
+use super::summon::summon;
 use super::work::{Work, way};
 use super::{behalf, here};
 use crate::conf::Site;
@@ -15,7 +16,7 @@ use crate::limits;
 use crate::net::Trust;
 use crate::net::sts::Policies;
 use crate::queue::drop as handed_in;
-use crate::queue::wake::{self, Wake};
+use crate::queue::wake::Wake;
 use crate::queue::{Claim, Content, Entry, Envelope, Place, Queue};
 use crate::smtp::client::Watch;
 use crate::sys::poll::{self, Call};
@@ -142,8 +143,14 @@ impl Runner {
         content: &Content,
     ) -> io::Result<()> {
         self.queue.put(envelope, head, content)?;
-        // We hear it ourselves, and take it in beside slow hosts.
-        wake::call(self.queue.root()).map(drop)
+        self.came();
+        Ok(())
+    }
+
+    /// A letter was queued: we hear it ourselves, and take it in beside slow hosts; unless we are
+    /// for chosen letters, then another runner does.
+    pub(super) fn came(&self) {
+        summon(&self.site);
     }
 
     /// Takes no more letters: one that was delivered and not noted would be delivered again and
@@ -168,11 +175,12 @@ impl Runner {
     pub fn run(self: &Arc<Runner>) -> io::Result<()> {
         // What another runner has, or nobody can open, is due all the same: it is looked at once.
         let mut left = HashSet::new();
+        if let Err(error) = self.queue.tidy() {
+            log::warn!("tmp error={error}");
+        }
         loop {
-            let wake = Wake::listen(self.queue.root()).inspect_err(|error| {
-                log::warn!("wake error={error}");
-            });
-            self.pass(wake.as_ref().ok(), &mut left)?;
+            let wake = self.listen();
+            self.pass(wake.as_ref(), &mut left)?;
             // Careful: first nobody listens any more, then the last look, so that a letter that
             // comes between finds either us or starts another.
             drop(wake);
@@ -184,6 +192,16 @@ impl Runner {
                 return Ok(());
             }
         }
+    }
+
+    /// Careful: while we listen nobody starts another runner. So whoever is for chosen letters,
+    /// and leaves what else comes, does not.
+    fn listen(&self) -> Option<Wake> {
+        if self.orders.is_choice() {
+            return None;
+        }
+        let wake = Wake::listen(self.queue.root());
+        wake.inspect_err(|error| log::warn!("wake error={error}")).ok()
     }
 
     /// The letters that are to be tried now, the earliest first, but for those that are left; of
@@ -211,8 +229,10 @@ impl Runner {
 
     /// Takes in what users of this host handed in.
     fn collect(&self) {
-        if let Err(error) = handed_in::collect(&self.site, &self.queue) {
-            log::error!("drop error={error}");
+        match handed_in::collect(&self.site, &self.queue) {
+            Ok(count) if count > 0 && self.orders.is_choice() => self.came(),
+            Ok(_) => {}
+            Err(error) => log::error!("drop error={error}"),
         }
     }
 
@@ -249,7 +269,7 @@ impl Runner {
             if came && !self.is_broken() {
                 self.collect();
             }
-            if came && !self.orders.is_choice() && !self.is_broken() && backlog.is_empty() {
+            if came && !self.is_broken() && backlog.is_empty() {
                 let known: HashSet<&Entry> = parked.iter().collect();
                 let new = self.due(limits::BACKLOG, left)?;
                 let new: Vec<Entry> = new.into_iter().filter(|it| !known.contains(it)).collect();
@@ -280,6 +300,13 @@ impl Runner {
 
     /// Takes a letter and gives its recipients to their lanes.
     fn take(self: &Arc<Runner>, entry: &Entry) -> io::Result<Taken> {
+        // Who is after others does not hold it, not even for the moment of reading it.
+        if self.orders.is_choice()
+            && let Ok(Ok(envelope)) = self.queue.look(Place::Due, entry)
+            && !self.orders.fits(&envelope)
+        {
+            return Ok(Taken::Left);
+        }
         let claimed = match self.queue.claim(Place::Due, entry) {
             Ok(Claim::Taken(claimed)) => claimed,
             Ok(Claim::Busy) => return Ok(Taken::Left),
@@ -292,9 +319,6 @@ impl Runner {
                 return Ok(Taken::Left);
             }
         };
-        if !self.orders.fits(&claimed.envelope) {
-            return Ok(Taken::Left);
-        }
         let (work, lanes) = match Work::begin(self, claimed) {
             Ok(begun) => begun,
             Err(error) => {

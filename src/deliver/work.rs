@@ -252,7 +252,9 @@ impl Inner {
             let action = match &to.state {
                 State::Failed(_) => {
                     told.push(Event::State(to.number, State::Reported));
-                    to.notify().failure.then_some(Action::Failed)
+                    // NEVER is for senders: what came under <> the postmaster hears of.
+                    let heard = to.notify().failure || envelope.sender(to).is_none();
+                    heard.then_some(Action::Failed)
                 }
                 State::Waiting(Some(_)) if late => to.notify().delay.then_some(Action::Delayed),
                 State::Done if to.notify().success => self.success(to.number),
