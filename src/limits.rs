@@ -48,7 +48,7 @@ pub const HEADER_LINE: usize = 16 * 1024;
 pub const DELIVERIES: usize = 1_000;
 /// An answer of the name server; the resolver itself gives up before.
 pub const LOOKUP: Duration = Duration::from_secs(30);
-/// Letters that a runner works on at a time; each has its file open.
+/// Letters that a runner works on at a time; each has its file and its directory open.
 pub const LETTERS: usize = 1_000;
 /// Jobs of one destination that a runner keeps in memory; further letters stay in their files.
 pub const LANE: usize = 100;

@@ -61,7 +61,6 @@ fn run() -> Result<(), u8> {
         Err(error) => return fault(EX_CONFIG, error),
     };
     process::share_heap();
-    process::sessions();
     // What leaves is not served to anybody, wherever root serves what comes in.
     become_owner(&site, true)?;
     if told || verbose {

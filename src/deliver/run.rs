@@ -20,7 +20,7 @@ use crate::queue::wake::Wake;
 use crate::queue::{Claim, Content, Entry, Envelope, Place, Queue};
 use crate::smtp::client::Watch;
 use crate::sys::poll::{self, Call};
-use crate::sys::thread;
+use crate::sys::{process, thread};
 use crate::{auth, route};
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Write};
@@ -86,8 +86,9 @@ pub struct Runner {
     orders: Orders,
     trust: OnceLock<Result<Trust, String>>,
     lanes: Lanes,
-    /// Letters in hand.
+    /// Letters in hand, and as many as the descriptors allow.
     active: AtomicUsize,
+    most: usize,
     /// Rung when a letter is over.
     bell: Call,
     /// What is done cannot be written down.
@@ -122,6 +123,7 @@ impl Runner {
             trust: OnceLock::new(),
             lanes: Lanes::default(),
             active: AtomicUsize::new(0),
+            most: limits::LETTERS.min(process::sessions().0 / 3),
             bell: Call::new()?,
             broken: AtomicBool::new(false),
             site: Arc::new(site),
@@ -245,7 +247,7 @@ impl Runner {
                 backlog.clear();
                 parked.clear();
             }
-            while self.active.load(Ordering::Acquire) < limits::LETTERS
+            while self.active.load(Ordering::Acquire) < self.most
                 && let Some(entry) = backlog.pop_front()
             {
                 match self.take(&entry)? {
