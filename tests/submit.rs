@@ -301,6 +301,10 @@ fn a_user_hands_in_through_the_group() {
     let drop = place.path().join("queue/drop");
     let file = fs::read_dir(&drop).unwrap().next().unwrap().unwrap().metadata().unwrap();
     assert_eq!((file.uid(), file.gid(), file.mode() & 0o7777), (ALICE, MAIL, 0o640));
+    let mut mailq = Command::new(copied(place.path(), env!("CARGO_BIN_EXE_mailq")));
+    mailq.arg("-f").arg(place.path().join("buzon.conf")).uid(MAIL).gid(MAIL);
+    let told = "0 letters for 0 recipients, 0 octets, 1 handed in and not looked at\n";
+    assert_eq!(answer(mailq, ""), (0, told.to_owned()));
     let letters = collected(place.path());
     assert_eq!(letters.len(), 1);
     assert_eq!(from(&letters[0].0), "alice@example.test");

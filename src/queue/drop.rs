@@ -49,6 +49,16 @@ pub fn put(root: &Path, envelope: &Envelope, head: &[u8], content: &Content) -> 
     written
 }
 
+/// How many letters nobody looked at yet.
+pub fn count(queue: &Queue) -> io::Result<u64> {
+    let mut count = 0;
+    match Dir::open(&queue.root().join(NAME)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        dir => dir?.entries(|_, kind| count += u64::from(kind == Kind::File))?,
+    }
+    Ok(count)
+}
+
 /// Moves what was handed in to where letters wait, and tells how many there were.
 pub fn collect(site: &Site, queue: &Queue) -> io::Result<usize> {
     let dir = match Dir::open(&queue.root().join(NAME)) {

@@ -27,6 +27,8 @@ struct Sums {
     octets: u64,
     held: u64,
     bad: u64,
+    /// In `drop/`, for the next runner to take in.
+    handed_in: u64,
 }
 
 /// Prints every letter, the oldest first.
@@ -36,7 +38,7 @@ pub fn list(queue: &Queue, now: u64, form: As, output: &mut impl Write) -> io::R
         queue.entries(place, |entry| all.push((entry, place)))?;
     }
     all.sort_unstable_by(|(one, _), (other, _)| one.id.cmp(&other.id));
-    let mut sums = Sums::default();
+    let mut sums = Sums { handed_in: super::drop::count(queue)?, ..Sums::default() };
     for (entry, place) in &all {
         let found = match queue.measure(*place, entry) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -76,7 +78,7 @@ impl Sums {
         let count = |number: u64, what: &str| {
             format!("{number} {what}{}", if number == 1 { "" } else { "s" })
         };
-        if self.letters == 0 {
+        if self.letters + self.handed_in == 0 {
             return "the queue is empty\n".into();
         }
         let mut told = format!(
@@ -85,7 +87,12 @@ impl Sums {
             count(self.recipients, "recipient"),
             count(self.octets, "octet")
         );
-        for (number, what) in [(self.held, "held"), (self.bad, "not understood")] {
+        let others = [
+            (self.held, "held"),
+            (self.bad, "not understood"),
+            (self.handed_in, "handed in and not looked at"),
+        ];
+        for (number, what) in others {
             if number > 0 {
                 let _ = write!(told, ", {number} {what}");
             }
