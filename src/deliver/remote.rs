@@ -87,7 +87,11 @@ pub(super) fn send(runner: &Runner, lane: &Lane, line: &mut Option<Line>, job: &
     for target in targets.into_iter().take(limits::ADDRESSES) {
         let failed = match connect(runner, &target) {
             Err((failure, dialogue)) => (failure, dialogue),
-            Ok(connection) if connection.server().eq_ignore_ascii_case(&runner.site.hostname) => {
+            // A relay that the site named may well be this host: its LMTP store, a filter.
+            Ok(connection)
+                if matches!(lane, Lane::Domain(_))
+                    && connection.server().eq_ignore_ascii_case(&runner.site.hostname) =>
+            {
                 let text = format!("{} is this host, and the domain is not ours", target.name);
                 return (all(Outcome::ours(now, "5.4.6", text)), connection.dialogue().into());
             }
