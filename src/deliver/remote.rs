@@ -75,7 +75,7 @@ pub(super) fn send(runner: &Runner, lane: &Lane, line: &mut Option<Line>, job: &
     // RFC 5321 §3.3: another letter over the same connection, if it is still there.
     if let Some(mut open) = line.take() {
         let sent = parcel.send(&mut open.connection);
-        if !lost_patience(&sent) {
+        if !nobody_answered(&sent) {
             return parcel.told(runner, open, sent, line);
         }
     }
@@ -212,24 +212,20 @@ fn words(notify: Notify) -> String {
     wanted.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect::<Vec<_>>().join(",")
 }
 
-/// The other side hung up while nothing was said: nothing of this letter was sent.
-fn lost_patience(sent: &Sent) -> bool {
-    matches!(
-        sent.failure,
-        Some(Failure::Cut(Step::Reset | Step::Mail) | Failure::Timeout(Step::Reset | Step::Mail))
-    )
-}
-
-/// The connection came to nothing before the host said anything of a recipient: another may.
+/// The connection came to nothing before the host decided about a recipient: another may, or this
+/// one on a new connection, where it had only enough of the old one.
 fn nobody_answered(sent: &Sent) -> bool {
-    let early = match &sent.failure {
-        Some(Failure::Cut(step) | Failure::Timeout(step) | Failure::Garbage(step, _)) => {
-            !matches!(step, Step::Text | Step::End)
-        }
-        Some(Failure::Refused(_)) => true,
-        _ => false,
+    let Some(failure) = &sent.failure else { return false };
+    let step = match failure {
+        Failure::Cut(step) | Failure::Timeout(step) | Failure::Garbage(step, _) => *step,
+        // RFC 5321 §3.8: 421 is about the connection, whatever it answers.
+        Failure::Refused(answer) => answer.step,
+        _ => return false,
     };
-    early && sent.answers.iter().all(|answer| answer.from_us)
+    // Who had no answer has been given the failure's.
+    let instead = failure.answer();
+    !matches!(step, Step::Text | Step::End)
+        && sent.answers.iter().all(|answer| answer.from_us || *answer == instead)
 }
 
 fn connect(runner: &Runner, target: &Target) -> Result<Connection, (Failure, Vec<String>)> {

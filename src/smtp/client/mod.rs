@@ -54,9 +54,7 @@ pub struct Broken {
 pub struct Sent {
     /// For each recipient, in their order, the answer that decides about it.
     pub answers: Vec<Answer>,
-    /// Why the connection ended, if it did. Where it is `Cut` or `Timeout` at `Step::Reset` or
-    /// `Step::Mail` and the connection had been used before, the other side had only lost patience,
-    /// and a new connection is worth trying at once.
+    /// Why the connection ended, if it did; it answers for those who have no answer of their own.
     pub failure: Option<Failure>,
 }
 
