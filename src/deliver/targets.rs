@@ -5,7 +5,7 @@ use super::lanes::Lane;
 use super::run::Runner;
 use super::work::requires_tls;
 use crate::conf::{Speaks, Way};
-use crate::dns::NoHosts;
+use crate::dns::{Failure, Host, NoHosts};
 use crate::mail::Mailbox;
 use crate::net::client::Place;
 use crate::net::sts::{self, Mode, Policy};
@@ -43,7 +43,7 @@ pub(super) fn targets(runner: &Runner, lane: &Lane) -> Result<Vec<Target>, NoTar
                 target.implicit_tls = *speaks == Speaks::Smtps;
             }
             // The relay is the site's to set right.
-            found.map_err(|(_, why)| ("4.4.4", format!("{host}: {why}")))
+            found.map_err(|why| ("4.4.4", format!("{host}: {why}")))
         }
         Lane::Domain(domain) => of_domain(runner, domain),
         Lane::Relay(Way::Mx, _) | Lane::Here | Lane::Programs => Ok(Vec::new()),
@@ -55,7 +55,8 @@ fn of_domain(runner: &Runner, domain: &str) -> Result<Vec<Target>, NoTarget> {
     let mut security = if required { Security::Verified } else { Security::Opportunistic };
     let path = Mailbox { local_part: String::new(), domain: domain.into() };
     if let Some(ip) = path.literal() {
-        return of_host(runner, &ip.to_string(), 25, security);
+        let found = of_host(runner, &ip.to_string(), 25, security);
+        return found.map_err(|why| ("4.4.3", why.to_string()));
     }
     let is_us = |name: &str| name.eq_ignore_ascii_case(&runner.site.hostname);
     let mut hosts = runner.dns.hosts(domain, is_us).map_err(|none| no_hosts(domain, none))?;
@@ -73,16 +74,29 @@ fn of_domain(runner: &Runner, domain: &str) -> Result<Vec<Target>, NoTarget> {
         }
     }
     let mut targets = Vec::new();
-    let mut failure = None;
-    for host in hosts {
+    let mut unknown = None;
+    for host in &hosts {
         match of_host(runner, &host.name, 25, security) {
             Ok(found) => targets.extend(found),
-            Err(why) => failure = Some(why),
+            Err(Failure::NoSuchDomain) => {}
+            Err(Failure::Temporary(why)) => unknown = Some(format!("{}: {why}", host.name)),
         }
     }
-    match failure {
-        Some((_, why)) if targets.is_empty() => Err(("4.4.4", why)),
-        _ => Ok(targets),
+    match unknown {
+        _ if !targets.is_empty() => Ok(targets),
+        Some(why) => Err(("4.4.3", why)),
+        None => Err(no_addresses(domain, &hosts)),
+    }
+}
+
+/// RFC 5321 §5.1: it is an error, and told at once: records that lead nowhere are as wrong tomorrow
+/// (Postfix does so, too), and the sender should know.
+fn no_addresses(domain: &str, hosts: &[Host]) -> NoTarget {
+    match hosts {
+        [Host { name, .. }] if name == domain => {
+            ("5.1.2", format!("the domain {domain} has neither hosts for mail nor an address"))
+        }
+        _ => ("5.4.4", format!("no host for the mail of {domain} has an address")),
     }
 }
 
@@ -91,13 +105,10 @@ fn of_host(
     host: &str,
     port: u16,
     security: Security,
-) -> Result<Vec<Target>, NoTarget> {
+) -> Result<Vec<Target>, Failure> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(ip) => vec![(ip, port).into()],
-        Err(_) => runner
-            .dns
-            .addresses(host, port)
-            .map_err(|failure| ("4.4.3", format!("{host}: {failure}")))?,
+        Err(_) => runner.dns.addresses(host, port)?,
     };
     let target = |address| Target {
         name: host.to_owned(),
