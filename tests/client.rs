@@ -559,6 +559,32 @@ fn logins() {
     }
 }
 
+/// 0.0.0.0 leads to this host, and is no address of its loopback.
+#[test]
+fn passwords_are_for_hosts_that_prove_their_names() {
+    let certificate = Certificate::new(&["mx.example.test"]);
+    let known = Trust::new(&[certificate.pem()]).unwrap();
+    let try_it = |script: &str, implicit_tls: bool, trust: &Trust| {
+        let remote = Remote::with(script, Some(&certificate));
+        let address = SocketAddr::from(([0, 0, 0, 0], remote.address.port()));
+        let login = Some(Login { name: "tim", password: "tanstaaftanstaaf" });
+        let opened = Connection::open(&Peer { login, implicit_tls, ..peer(address) }, trust, None);
+        remote.heard();
+        opened.map(drop).map_err(|broken| broken.failure.to_string())
+    };
+    let asked = "< EHLO\n> 250-mx\n> 250 AUTH PLAIN CRAM-MD5\n";
+    let login = format!("{asked}< AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm\n> 235 ok\n");
+    let (early, implicit) = (format!("{TLS}{login}"), format!("tls\n> 220 hi\n{login}"));
+    assert_eq!(try_it(&early, false, &known), Ok(()));
+    assert_eq!(try_it(&implicit, true, &known), Ok(()));
+    let only = "a password is only for a host whose certificate is valid";
+    let clear = format!("> 220 hi\n{asked}");
+    for (script, implicit_tls) in [(TLS, false), ("tls\n", true), (&*clear, false)] {
+        let refused = try_it(script, implicit_tls, &trust()).unwrap_err();
+        assert!(refused.starts_with("TLS ") && refused.ends_with(only), "{refused}");
+    }
+}
+
 fn line() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(b".".to_vec()),

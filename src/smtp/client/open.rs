@@ -2,7 +2,8 @@
 //!
 //! Where TLS may be and need not, all that can be had is had: first with a host that proves its
 //! name, then with anybody, then in clear, each time on a new connection, as a handshake that
-//! failed leaves nothing to go on with. What was reached, and why no more, is remembered.
+//! failed leaves nothing to go on with. What was reached, and why no more, is remembered. With a
+//! password to give there is only the first: TLS with anybody would hand it to whoever is between.
 
 use super::answer::{Step, Verdict};
 use super::dialogue::{Dialogue, Watch};
@@ -98,6 +99,10 @@ pub(super) fn open(
     trust: &Trust,
     watch: Option<Watch>,
 ) -> Result<Connection, Box<Broken>> {
+    if peer.gives_a_password() && peer.security != Security::Verified {
+        let proven = Peer { security: Security::Verified, ..peer.clone() };
+        return open(&proven, trust, watch).map_err(|broken| Box::new(broken.of_a_password()));
+    }
     let mut dialogue = Dialogue::new(watch);
     let mut way = match peer.security {
         Security::Clear if !peer.implicit_tls => Try::Clear(None),
@@ -133,6 +138,33 @@ pub(super) fn open(
             _ => return Err(Box::new(Broken { failure, dialogue: dialogue.lines() })),
         };
         dialogue.event("a new connection, with less asked of TLS");
+    }
+}
+
+impl Peer<'_> {
+    /// Whether somebody in between could come by the password: it is for the host of that name.
+    fn gives_a_password(&self) -> bool {
+        self.login.is_some() && !is_here(&self.place)
+    }
+}
+
+fn is_here(place: &Place) -> bool {
+    match place {
+        Place::Tcp { address, .. } => address.ip().to_canonical().is_loopback(),
+        Place::Unix(_) => true,
+    }
+}
+
+impl Broken {
+    /// Says why so much was asked of TLS.
+    fn of_a_password(self) -> Broken {
+        let told = |why| format!("{why}; a password is only for a host whose certificate is valid");
+        let failure = match self.failure {
+            Failure::Tls(why) => Failure::Tls(told(why)),
+            Failure::NoTls(why) => Failure::NoTls(told(why)),
+            other => other,
+        };
+        Broken { failure, ..self }
     }
 }
 
@@ -250,11 +282,7 @@ impl Connection {
     /// RFC 4954 §4. A password goes in clear to nobody but this host itself.
     fn login(&mut self, login: &Login, place: &Place) -> Result<(), Failure> {
         let is_private = matches!(self.encryption, Encryption::Tls(_));
-        let is_here = match place {
-            Place::Tcp { address, .. } => address.ip().is_loopback(),
-            Place::Unix(_) => true,
-        };
-        let Some(way) = Way::best(&self.offers.auth, is_private, is_here) else {
+        let Some(way) = Way::best(&self.offers.auth, is_private, is_here(place)) else {
             let offered = self.offers.auth.join(" ");
             return Err(Failure::Login(format!("AUTH offers '{offered}', and none will do")));
         };
