@@ -90,7 +90,10 @@ pub(super) fn to_file(behalf: &Behalf, path: &Path, content: &Content) -> Outcom
 }
 
 fn append(behalf: &Behalf, path: &Path, content: &Content) -> Result<(), store::Error> {
-    let _owner = behalf.account.map(borrow).transpose()?;
+    // Careful: whoever owns it chose the path, and must not write with the mail group's rights, not
+    // even a lock: others' mailboxes are made in its directory.
+    let account = behalf.account.map(|it| Account { mail_gid: it.gid, ..it.clone() });
+    let _owner = account.as_ref().map(borrow).transpose()?;
     // A directory that is not there is a mistake in the alias; nothing is made of it.
     std::fs::metadata(path.parent().unwrap_or(Path::new("/")))?;
     let head = [return_path(behalf.sender), delivered_to(behalf.recipient)].concat();

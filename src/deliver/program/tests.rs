@@ -5,11 +5,13 @@ use crate::sys::capability::may_switch;
 use crate::sys::process::is_root;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use tempfile::TempDir;
 
 const LETTER: &[u8] = b"Subject: a\n\nFrom here\n.\n";
 const NOBODY: u32 = 65534;
+/// A group that nobody is in.
+const MAIL: u32 = 54321;
 
 /// A home, its owner, a site; whoever may borrow accounts has nobody's.
 struct Place {
@@ -294,4 +296,31 @@ fn files_that_are_none() {
     assert_eq!(place.file(Path::new("/dev/zero")), "4.2.0");
     fs::write(at("box.lock"), "").unwrap();
     assert_eq!(place.file(&at("box")), "4.2.0");
+}
+
+/// `/var/mail` as Debian has it: the mail group makes mailboxes and locks there, a user does not.
+#[test]
+fn the_mail_group_is_not_for_paths_that_a_user_chose() {
+    if !may_switch() {
+        return;
+    }
+    let mut place = place();
+    place.account.as_mut().unwrap().mail_gid = MAIL;
+    let spool = place.home.path().join("spool");
+    fs::create_dir(&spool).unwrap();
+    chown(&spool, None, Some(MAIL)).unwrap();
+    fs::set_permissions(&spool, fs::Permissions::from_mode(0o2775)).unwrap();
+    assert_eq!(place.file(&spool.join("ana")), "4.2.0");
+    assert_eq!(fs::read_dir(&spool).unwrap().count(), 0);
+    // What is the user's own takes letters, under the kernel's lock.
+    let own = spool.join("eve");
+    fs::write(&own, "").unwrap();
+    chown(&own, Some(NOBODY), Some(MAIL)).unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o660)).unwrap();
+    assert_eq!(place.file(&own), "done");
+    assert_eq!(fs::read_to_string(&own).unwrap().matches("From here\n").count(), 1);
+    assert_eq!(fs::read_dir(&spool).unwrap().count(), 1);
+    // Who has locked it the other way is waited for.
+    fs::write(spool.join("eve.lock"), "").unwrap();
+    assert_eq!(place.file(&own), "4.2.0");
 }
