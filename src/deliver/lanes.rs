@@ -23,6 +23,13 @@ pub(super) enum Lane {
     Relay(Way, bool),
 }
 
+impl Lane {
+    /// Whether it ends at this host, so that recipients share nothing on their way.
+    pub fn is_here(&self) -> bool {
+        matches!(self, Lane::Here | Lane::Programs)
+    }
+}
+
 /// Recipients of one letter that go the same way.
 pub(super) struct Job {
     /// The letter.

@@ -63,11 +63,13 @@ impl Work {
             let lane = lane(&runner.site, &users, to, &sender);
             lanes.entry(lane).or_default().entry(sender).or_default().push(to.number);
         }
-        let together = if envelope.is_list { 1 } else { TOGETHER };
-        let jobs = |groups: BTreeMap<String, Vec<usize>>| -> Vec<Vec<usize>> {
+        let jobs = |lane: &Lane, groups: BTreeMap<String, Vec<usize>>| -> Vec<Vec<usize>> {
+            // Careful: here each is noted before the next; a runner that is killed repeats one.
+            let together = if envelope.is_list || lane.is_here() { 1 } else { TOGETHER };
             groups.values().flat_map(|group| group.chunks(together)).map(<[_]>::to_vec).collect()
         };
-        let lanes = lanes.into_iter().map(|(lane, groups)| (lane, jobs(groups))).collect();
+        let lanes = lanes.into_iter().map(|(lane, groups)| (lane.clone(), jobs(&lane, groups)));
+        let lanes = lanes.collect();
         let id = claimed.entry.id.clone();
         let inner = Mutex::new(Inner {
             claimed: Some(claimed),
