@@ -8,9 +8,9 @@ use buzon::mail::forward_path;
 use buzon::queue::{Content, Envelope, Place, Queue};
 use buzon::sys::clock;
 use buzon::text::Cursor;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt; // as root it leaves the other groups as well
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -61,6 +61,14 @@ impl Site {
 
     fn at(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
+    }
+
+    fn forward(&self, user: &str, command: &str) {
+        let name = format!("mail/{user}/.forward");
+        let command = command.replace("HERE", &self.place.path().display().to_string());
+        fs::write(self.at(&name), command).unwrap();
+        fs::set_permissions(self.at(&name), Permissions::from_mode(0o600)).unwrap();
+        self.hand_over(&name);
     }
 
     fn put(&self, to: &str) {
@@ -145,5 +153,23 @@ fn what_a_program_took_is_noted_before_the_next_one_runs() {
     let _gate = site.open(2);
     assert!(site.runq().status().unwrap().success());
     assert_eq!(["first", "second", "third"].map(|name| site.count(name)), [1, 2, 1]);
+    assert!(site.is_empty());
+}
+
+#[test]
+fn a_slow_program_holds_up_its_owner_alone() {
+    let site = Site::new("list: \"|sh HERE/fast alias\"\n", "max_deliveries_per_host 2");
+    site.forward("eve", "\"|sh HERE/slow eve\"\n");
+    site.forward("ana", "\"|sh HERE/fast ana\"\n");
+    for _ in 0..4 {
+        site.put("eve@example.test");
+    }
+    site.put("ana@example.test");
+    site.put("list@example.test");
+    let mut runner = Runner(site.runq().spawn().unwrap());
+    until(|| site.count("ana") == 1 && site.count("alias") == 1 && site.count("eve") == 2);
+    let _gate = site.open(4);
+    assert!(runner.0.wait().unwrap().success());
+    assert_eq!(site.count("eve"), 4);
     assert!(site.is_empty());
 }

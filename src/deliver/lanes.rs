@@ -15,8 +15,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub(super) enum Lane {
     /// Mailboxes of this site.
     Here,
-    /// Programs and files.
-    Programs,
+    /// Programs and files of a user, or of the site: theirs to wait for when they are slow.
+    Programs(Option<String>),
     /// The hosts of a domain.
     Domain(String),
     /// One host or socket, for whatever domain; whether the domain is one of `tls_require`.
@@ -26,7 +26,7 @@ pub(super) enum Lane {
 impl Lane {
     /// Whether it ends at this host, so that recipients share nothing on their way.
     pub fn is_here(&self) -> bool {
-        matches!(self, Lane::Here | Lane::Programs)
+        matches!(self, Lane::Here | Lane::Programs(_))
     }
 }
 

@@ -366,7 +366,7 @@ impl Runner {
             while let Some(job) = self.lanes.next(&lane, self.site.max_deliveries) {
                 let (outcomes, dialogue) = match &lane {
                     Lane::Here => here::deliver(&self, &job),
-                    Lane::Programs => behalf::deliver(&self, &job),
+                    Lane::Programs(_) => behalf::deliver(&self, &job),
                     Lane::Domain(_) | Lane::Relay(..) => {
                         remote::send(&self, &lane, &mut line, &job)
                     }

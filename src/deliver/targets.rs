@@ -46,7 +46,7 @@ pub(super) fn targets(runner: &Runner, lane: &Lane) -> Result<Vec<Target>, NoTar
             found.map_err(|why| ("4.4.4", format!("{host}: {why}")))
         }
         Lane::Domain(domain) => of_domain(runner, domain),
-        Lane::Relay(Way::Mx, _) | Lane::Here | Lane::Programs => Ok(Vec::new()),
+        Lane::Relay(Way::Mx, _) | Lane::Here | Lane::Programs(_) => Ok(Vec::new()),
     }
 }
 

@@ -213,7 +213,7 @@ fn lane(site: &Site, users: &HashMap<usize, User>, to: &Recipient, sender: &str)
         return Lane::Here;
     }
     match &to.goal {
-        Goal::Program(..) | Goal::File(..) => Lane::Programs,
+        Goal::Program(_, owner) | Goal::File(_, owner) => Lane::Programs(owner.clone()),
         Goal::User(_) => Lane::Here,
         Goal::Address => match way(site, sender, &to.path.domain) {
             Way::Mx => Lane::Domain(to.path.domain.to_lowercase()),
