@@ -5,7 +5,8 @@
 //! letters in hand, jobs of a lane, threads in all and of a lane; what does not fit stays in its file.
 
 use super::lanes::{Job, Lane, Lanes};
-use super::remote::{self, Down, Line};
+use super::outcome::Outcome;
+use super::remote::{self, Done, Down, Line};
 use super::retry::Clock;
 use super::summon::summon;
 use super::work::{Work, way};
@@ -25,6 +26,7 @@ use crate::{auth, route};
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -364,13 +366,7 @@ impl Runner {
         loop {
             let mut line: Option<Line> = None;
             while let Some(job) = self.lanes.next(&lane, self.site.max_deliveries) {
-                let (outcomes, dialogue) = match &lane {
-                    Lane::Here => here::deliver(&self, &job),
-                    Lane::Programs(_) => behalf::deliver(&self, &job),
-                    Lane::Domain(_) | Lane::Relay(..) => {
-                        remote::send(&self, &lane, &mut line, &job)
-                    }
-                };
+                let (outcomes, dialogue) = self.deliver(&lane, &mut line, &job);
                 let over = job.work.finish(&self, outcomes, &dialogue);
                 self.over(over);
             }
@@ -384,6 +380,20 @@ impl Runner {
                 None => return,
             }
         }
+    }
+
+    /// What became of a job; one that panics is tried again with its letter, or the pass would wait
+    /// for it for good.
+    fn deliver(&self, lane: &Lane, line: &mut Option<Line>, job: &Job) -> Done {
+        let work = AssertUnwindSafe(|| match lane {
+            Lane::Here => here::deliver(self, job),
+            Lane::Programs(_) => behalf::deliver(self, job),
+            Lane::Domain(_) | Lane::Relay(..) => remote::send(self, lane, line, job),
+        });
+        panic::catch_unwind(work).unwrap_or_else(|_| {
+            let fault = Outcome::ours(self.clock.now(), "4.3.0", "a fault of this program");
+            (job.recipients.iter().map(|to| (*to, fault.clone())).collect(), Arc::default())
+        })
     }
 
     fn over(&self, is_over: bool) {
