@@ -18,14 +18,15 @@ mod session; // RFC 3501 §3: the loop, the states, what may come when
 // the commands
 mod any; // §6.1: CAPABILITY, LOGOUT, ID
 mod append; // §6.3.11: APPEND
+mod criteria; // §6.4.4: what SEARCH asks of each message
 mod described; // what the cache keeps of a message
 mod fetch; // §6.4.5: FETCH
-mod flags;
+mod flags; // §6.4.6: STORE, COPY, MOVE
 mod folders; // §6.3.3: CREATE, DELETE, RENAME, SUBSCRIBE, STATUS, NAMESPACE
 mod idle; // RFC 2177: IDLE
 mod list; // §6.3.8: LIST, LSUB
 mod login; // §6.2: STARTTLS, AUTHENTICATE, LOGIN, ENABLE
 mod mailbox; // §6.3.1, §6.4.1: SELECT, EXAMINE, CHECK, CLOSE, EXPUNGE, and news
-mod search; // §6.4.4: SEARCH // §6.4.6: STORE, COPY, MOVE
+mod search; // §6.4.4: SEARCH
 
 pub use session::{Live, ROLES, begin, refuse, serve};

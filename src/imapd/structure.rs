@@ -61,23 +61,44 @@ fn addresses(out: &mut Vec<u8>, list: &[Address], utf8: bool) {
 }
 
 /// The value of BODY or BODYSTRUCTURE: of the part at this place of the tree, 0 the message.
+///
+/// Careful: it calls itself as deep as senders nest parts, so that only what it calls besides may
+/// keep anything large on the stack.
 pub fn body(out: &mut Vec<u8>, message: &[u8], tree: &Tree, at: usize, form: Form) {
     out.push(b'(');
-    let entity = tree.entity(message, at);
     match tree.parts()[at].shape {
         Shape::Multipart => {
             for child in tree.children(at) {
                 body(out, message, tree, child, form);
             }
-            multipart(out, &entity, form);
         }
         Shape::Message => {
-            basic(out, tree, at, &entity, form.utf8);
-            out.push(b' ');
-            let header = tree.parts()[at + 1].header.clone();
-            envelope(out, &Envelope::new(message, header), form.utf8);
-            out.push(b' ');
+            before_message(out, message, tree, at, form);
             body(out, message, tree, at + 1, form);
+        }
+        Shape::Leaf => {}
+    }
+    behind_parts(out, message, tree, at, form);
+    out.push(b')');
+}
+
+/// What stands before the structure of the message that a part is.
+#[inline(never)]
+fn before_message(out: &mut Vec<u8>, message: &[u8], tree: &Tree, at: usize, form: Form) {
+    basic(out, tree, at, &tree.entity(message, at), form.utf8);
+    out.push(b' ');
+    let header = tree.parts()[at + 1].header.clone();
+    envelope(out, &Envelope::new(message, header), form.utf8);
+    out.push(b' ');
+}
+
+/// What stands behind the structures of the parts within; of a leaf everything.
+#[inline(never)]
+fn behind_parts(out: &mut Vec<u8>, message: &[u8], tree: &Tree, at: usize, form: Form) {
+    let entity = tree.entity(message, at);
+    match tree.parts()[at].shape {
+        Shape::Multipart => multipart(out, &entity, form),
+        Shape::Message => {
             lines(out, tree, at);
             extension(out, &entity, form);
         }
@@ -89,7 +110,6 @@ pub fn body(out: &mut Vec<u8>, message: &[u8], tree: &Tree, at: usize, form: For
             extension(out, &entity, form);
         }
     }
-    out.push(b')');
 }
 
 /// What stands behind the parts of a multipart.

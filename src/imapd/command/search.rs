@@ -7,7 +7,7 @@ use super::Command;
 use crate::imapd::flag::Flag;
 use crate::imapd::set::Written;
 use crate::imapd::syntax::{
-    Fault, Parsed, astring, atom, date, exactly, glance, hint, list, more, number64, nz_number,
+    Fault, Parsed, astring, atom, date, glance, hint, list, more, number64, nz_number,
     sequence_set, space, word,
 };
 use crate::limits;
@@ -137,9 +137,9 @@ pub(super) fn search(cursor: &mut Cursor, uid: bool) -> Parsed<Command> {
         charset = Some(String::from_utf8_lossy(&astring(cursor)?).into_owned());
         space(cursor)?;
     }
-    let mut keys = vec![key(cursor, 0)?];
+    let mut keys = vec![key(cursor)?];
     while more(cursor)? {
-        keys.push(key(cursor, 0)?);
+        keys.push(key(cursor)?);
     }
     Ok(Command::Search { uid, search: Search { returns, charset, key: and(keys) } })
 }
@@ -174,44 +174,87 @@ fn not(key: Key) -> Key {
     Key::Not(Box::new(key))
 }
 
-/// `search-key`
-fn key(cursor: &mut Cursor, depth: usize) -> Parsed<Key> {
-    if depth > limits::SEARCH_DEPTH {
-        return hint("The keys of this SEARCH are nested too deep");
-    }
-    match cursor.peek() {
-        Some(b'(') => nested(cursor, depth + 1),
-        Some(b'0'..=b'9' | b'*' | b'$') => sequence_set(cursor).map(Key::Numbers),
-        _ => {
-            let name = word(cursor).to_ascii_uppercase();
-            match std::str::from_utf8(&name).unwrap_or_default() {
-                "NOT" => {
-                    space(cursor)?;
-                    key(cursor, depth + 1).map(not)
+/// A key that others stand in, so far.
+enum Nest {
+    Not,
+    /// Its first key, once it is there.
+    Or(Option<Key>),
+    List(Vec<Key>),
+}
+
+/// `search-key`: a loop, as a client nests keys as it likes and a stack has an end.
+fn key(cursor: &mut Cursor) -> Parsed<Key> {
+    let mut nests = Vec::new();
+    loop {
+        if nests.len() > limits::SEARCH_DEPTH {
+            return hint("The keys of this SEARCH are nested too deep");
+        }
+        match opens(cursor)? {
+            Some(nest) => nests.push(nest),
+            None => {
+                let key = plain_key(cursor)?;
+                if let Some(whole) = close(cursor, key, &mut nests)? {
+                    return Ok(whole);
                 }
-                "OR" => {
-                    space(cursor)?;
-                    let one = Box::new(key(cursor, depth + 1)?);
-                    space(cursor)?;
-                    Ok(Key::Or(one, Box::new(key(cursor, depth + 1)?)))
-                }
-                name => match flag_key(name) {
-                    Some(key) => Ok(key),
-                    None => argument_key(cursor, name),
-                },
             }
         }
     }
 }
 
-fn nested(cursor: &mut Cursor, depth: usize) -> Parsed<Key> {
-    exactly(cursor, "(")?;
-    let mut keys = vec![key(cursor, depth)?];
-    while cursor.literal(")").is_none() {
-        space(cursor)?;
-        keys.push(key(cursor, depth)?);
+/// Whether a key begins here that others stand in: up to the first of them.
+fn opens(cursor: &mut Cursor) -> Parsed<Option<Nest>> {
+    if cursor.literal("(").is_some() {
+        return Ok(Some(Nest::List(Vec::new())));
     }
-    Ok(and(keys))
+    let mut ahead = *cursor;
+    let name = word(&mut ahead);
+    let nest = match name {
+        _ if name.eq_ignore_ascii_case(b"NOT") => Nest::Not,
+        _ if name.eq_ignore_ascii_case(b"OR") => Nest::Or(None),
+        _ => return Ok(None),
+    };
+    *cursor = ahead;
+    space(cursor)?;
+    Ok(Some(nest))
+}
+
+/// Behind a key: it takes its place in the innermost of those that wait for one, and ends what ends
+/// with it. The outermost one, if that has ended too.
+fn close(cursor: &mut Cursor, mut key: Key, nests: &mut Vec<Nest>) -> Parsed<Option<Key>> {
+    while let Some(nest) = nests.pop() {
+        key = match nest {
+            Nest::Not => not(key),
+            Nest::Or(Some(one)) => Key::Or(Box::new(one), Box::new(key)),
+            Nest::Or(None) => {
+                space(cursor)?;
+                nests.push(Nest::Or(Some(key)));
+                return Ok(None);
+            }
+            Nest::List(mut keys) => {
+                keys.push(key);
+                if cursor.literal(")").is_none() {
+                    space(cursor)?;
+                    nests.push(Nest::List(keys));
+                    return Ok(None);
+                }
+                and(keys)
+            }
+        };
+    }
+    Ok(Some(key))
+}
+
+/// A key that no others stand in.
+fn plain_key(cursor: &mut Cursor) -> Parsed<Key> {
+    if let Some(b'0'..=b'9' | b'*' | b'$') = cursor.peek() {
+        return sequence_set(cursor).map(Key::Numbers);
+    }
+    let name = word(cursor).to_ascii_uppercase();
+    let name = std::str::from_utf8(&name).unwrap_or_default();
+    match flag_key(name) {
+        Some(key) => Ok(key),
+        None => argument_key(cursor, name),
+    }
 }
 
 /// Keys without arguments.

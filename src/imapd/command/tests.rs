@@ -287,14 +287,3 @@ fn searches() {
     assert!(parsed(&format!("a1 SEARCH {}ALL", "NOT ".repeat(50))).is_ok());
     assert!(parsed(&format!("a1 SEARCH {}ALL", "NOT ".repeat(10_000))).is_err());
 }
-
-#[test]
-fn a_session_has_stack_enough() {
-    let deep = || {
-        let nested = format!("{}ALL{}", "(OR SEEN ".repeat(25), ")".repeat(25));
-        parsed(&format!("a1 SEARCH {nested}")).is_ok()
-    };
-    let stack = crate::limits::STACK / 2;
-    let thread = std::thread::Builder::new().stack_size(stack).spawn(deep).unwrap();
-    assert!(thread.join().unwrap());
-}
