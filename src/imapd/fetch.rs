@@ -9,7 +9,7 @@ use super::described::{Described, Which};
 use super::fetched::Fetched;
 use super::flag::Flag;
 use super::mailbox::{expunge_issued, flags_of, store_status, too_large};
-use super::response::{Code, Status};
+use super::response::{CRLF, Code, Status};
 use super::session::{Imapd, Open, Outcome};
 use super::set::Written;
 use super::write;
@@ -381,7 +381,11 @@ fn take_apart<'a>(
     open: &mut Open,
 ) -> Result<&'a Apart, Trouble> {
     if apart.is_none() {
-        let octets = open.mailbox.raw(at)?;
+        let mut octets = open.mailbox.raw(at)?;
+        // The wire form, by which all is counted, has this line end.
+        if !octets.is_empty() && !octets.ends_with(b"\n") {
+            octets.extend_from_slice(CRLF.as_bytes());
+        }
         let tree = Tree::new(&octets);
         *apart = Some(Apart { octets, tree });
     }
