@@ -43,6 +43,29 @@ fn bodies() {
     }
 }
 
+/// A literal of the client's has CRLF; letters have either, and what base64 holds has its own.
+#[test]
+fn texts_over_the_ends_of_lines() {
+    let encoded = "Content-Transfer-Encoding: base64\n\naGVsbG8NCiB3b3JsZA0K\n";
+    for message in ["\nhello\n world\n", "\r\nhello\r\n world\r\n", "\nhello\r\n world", encoded] {
+        let tree = Tree::new(message.as_bytes());
+        for (text, expected) in [
+            ("HELLO\r\n world", true),
+            ("hello\n world", true),
+            ("lo\r\n", true),
+            ("\r\n", true),
+            ("hello world", false),
+            ("hello\r\n\r\n world", false),
+        ] {
+            let found = Search::new(text).body(message.as_bytes(), &tree);
+            assert_eq!(found, expected, "{text:?} in {message:?}");
+        }
+    }
+    let long = format!("\n{}hello\r\n world\r\n", "Hello\r\n".repeat(50_000));
+    let tree = Tree::new(long.as_bytes());
+    assert!(Search::new("hello\r\nhello\r\n world\r\n").body(long.as_bytes(), &tree));
+}
+
 #[test]
 fn headers_and_all() {
     let message = letter();

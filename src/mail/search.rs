@@ -24,6 +24,8 @@ const PIECE: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Search {
     in_body: Finder<'static>,
+    /// It goes on over the end of a line, which is LF here whatever it is in the message.
+    has_lines: bool,
     /// In headers a run of blanks is one.
     in_header: Finder<'static>,
     /// Text without case, as far as it is at hand.
@@ -41,10 +43,15 @@ impl Search {
     pub fn new(text: &str) -> Search {
         let (mut body, mut header, mut blanks) = (Vec::new(), Vec::new(), Vec::new());
         fold(text.as_bytes(), &mut body);
+        let has_lines = body.contains(&b'\n');
+        if has_lines {
+            body.retain(|octet| *octet != b'\r');
+        }
         super::words::plain(text.as_bytes(), &mut blanks);
         fold(&blanks, &mut header);
         Search {
             in_body: Finder::new(&body).into_owned(),
+            has_lines,
             in_header: Finder::new(&header).into_owned(),
             folded: Vec::new(),
             decoded: Vec::new(),
@@ -125,7 +132,7 @@ impl Search {
         found
             || !self.cut.is_empty() && {
                 fold(&self.cut, &mut self.folded);
-                self.in_body.find(&self.folded).is_some()
+                self.is_in_body()
             }
     }
 
@@ -150,6 +157,9 @@ impl Search {
 
     /// Looks, and keeps what may be the beginning of it.
     fn is_in_body(&mut self) -> bool {
+        if self.has_lines && memchr::memchr(b'\r', &self.folded).is_some() {
+            self.folded.retain(|octet| *octet != b'\r');
+        }
         let found = self.in_body.find(&self.folded).is_some();
         let keep = self.folded.len().min(self.in_body.needle().len() - 1);
         let start = self.folded.len() - keep;
