@@ -191,16 +191,13 @@ fn simple(pattern: &str) -> String {
     simple
 }
 
-/// RFC 3501 §6.3.8: `*` is anything, `%` anything within one level. INBOX matches in any case.
+/// RFC 3501 §6.3.8: `*` is anything, `%` anything within one level. INBOX matches in any case, also
+/// where it is the first level of a name (§5.1).
 fn matches(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
-    let upper: Vec<char>;
-    let pattern = match name {
-        "INBOX" => {
-            upper = pattern.iter().map(char::to_ascii_uppercase).collect();
-            &upper
-        }
-        _ => &pattern,
+    let any_case = match name.split('/').next() {
+        Some("INBOX") => "INBOX".len(),
+        _ => 0,
     };
     let literal = pattern.iter().filter(|character| !matches!(character, '*' | '%')).count();
     if literal > name.chars().count() {
@@ -209,17 +206,20 @@ fn matches(pattern: &str, name: &str) -> bool {
     // Which places in the pattern can be reached: no pattern is slow.
     let mut places = vec![false; pattern.len() + 1];
     places[0] = true;
-    skip_wildcards(pattern, &mut places);
-    for character in name.chars() {
+    skip_wildcards(&pattern, &mut places);
+    for (along, character) in name.chars().enumerate() {
         let mut next = vec![false; places.len()];
         for (at, wanted) in pattern.iter().enumerate().filter(|(at, _)| places[*at]) {
             match wanted {
                 '*' => next[at] = true,
                 '%' => next[at] |= character != '/',
+                wanted if along < any_case => {
+                    next[at + 1] |= wanted.eq_ignore_ascii_case(&character);
+                }
                 wanted => next[at + 1] |= *wanted == character,
             }
         }
-        skip_wildcards(pattern, &mut next);
+        skip_wildcards(&pattern, &mut next);
         places = next;
     }
     places[pattern.len()]
@@ -250,6 +250,12 @@ mod tests {
             ("a*c", "a/b/c", true),
             ("inbox", "INBOX", true),
             ("In%", "INBOX", true),
+            ("inbox/%", "INBOX/kid", true),
+            ("i*x/kid", "INBOX/kid", true),
+            ("%/kid", "INBOX/kid", true),
+            ("*KID", "INBOX/kid", false),
+            ("INBOX/inbox", "INBOX/INBOX", false),
+            ("inboxes", "INBOXES", false),
             ("sent", "Sent", false),
             ("", "a", false),
             ("%/%", "a/b", true),
