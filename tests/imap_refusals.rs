@@ -75,3 +75,57 @@ fn folders_that_are_closed_to_us_or_spoilt() {
     write(&cur("Spoilt"), "");
     refused(&mut session, "SELECT Spoilt", "SERVERBUG");
 }
+
+/// So many letters of alice's, of one text.
+fn letters(site: &Site, text: &str, count: u32) -> Vec<PathBuf> {
+    let paths = (1..=count).map(|number| {
+        let path = site.maildir("alice").join(format!("new/{number}.M1P1.host"));
+        write(&path, &format!("Subject: {number}\n\n{text}\n"));
+        path
+    });
+    paths.collect()
+}
+
+#[test]
+fn a_message_that_cannot_be_read_hides_no_others() {
+    let site = Site::new("failure_delay 0s\n");
+    let paths = letters(&site, "lunch", 4);
+    fs::set_permissions(&paths[1], Permissions::from_mode(0o000)).unwrap();
+    let imapd = site.start("imapd", &[]);
+    let mut session = Session::login(&imapd.address, "alice");
+    assert!(session.ask("SELECT INBOX").unwrap().is_ok());
+    for command in ["FETCH 1:4 BODY[TEXT]", "UID FETCH 1:4 BODY[]"] {
+        let answer = session.ask(command).unwrap();
+        assert!(answer.status.starts_with("NO [NOPERM] "), "{command}: {answer:?}");
+        let told: Vec<&str> = answer.untagged.iter().map(|line| &line[..7]).collect();
+        assert_eq!(told, ["1 FETCH", "3 FETCH", "4 FETCH"], "{command}");
+    }
+    imapd.log.wait_for("unreadable=1 first_uid=2 error=", 2);
+    let answer = session.ask("SEARCH UNSEEN").unwrap();
+    assert_eq!(answer.untagged, ["SEARCH 2"]);
+
+    for (keys, found) in [("TEXT lunch", "SEARCH 1 3 4"), ("NOT SUBJECT 3", "SEARCH 1 4")] {
+        let answer = session.ask(&format!("SEARCH {keys}")).unwrap();
+        assert!(answer.is_ok() && answer.status.contains("cannot be read"), "{answer:?}");
+        assert_eq!(answer.untagged, [found]);
+    }
+    imapd.log.wait_for("search unreadable=1 first_uid=2 error=", 2);
+    // What was looked for may be there.
+    refused(&mut session, "SEARCH TEXT dinner", "NOPERM");
+}
+
+/// RFC 3501 §2.3.2: a message is seen that was read.
+#[test]
+fn what_a_client_that_hangs_up_did_not_get_is_not_seen() {
+    let site = Site::new("");
+    letters(&site, &"lunch at one\n".repeat(2_000_000), 3);
+    let imapd = site.start("imapd", &[]);
+    let mut session = Session::login(&imapd.address, "alice");
+    assert!(session.ask("SELECT INBOX").unwrap().is_ok());
+    session.say("FETCH 1:3 BODY[]");
+    drop(session);
+    imapd.log.wait_for("end=lost", 1);
+    let mut session = Session::login(&imapd.address, "alice");
+    let answer = session.ask("STATUS INBOX (UNSEEN)").unwrap();
+    assert_eq!(answer.untagged, ["STATUS \"INBOX\" (UNSEEN 3)"]);
+}

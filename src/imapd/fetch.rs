@@ -4,50 +4,25 @@
 //! the cache know what is asked for. A whole message streams; of the others never more than one is
 //! in memory.
 
-use super::command::{Item, Partial, Section, SectionText};
-use super::described::{Described, Which};
+use super::apart::{
+    Apart, Trouble, decoded, describe, known_codings, ranges_of, slice, take_apart, unfold_lines,
+};
+use super::command::{Item, Partial, Section};
+use super::described::Which;
 use super::fetched::Fetched;
 use super::flag::Flag;
-use super::mailbox::{expunge_issued, flags_of, store_status, too_large};
-use super::response::{CRLF, Code, Status};
+use super::mailbox::{Unreadable, expunge_issued, flags_of};
+use super::response::{Code, Status};
 use super::session::{Imapd, Open, Outcome};
 use super::set::Written;
 use super::write;
-use crate::mail::{Coding, Decoded, Side, Tree, wire_octets};
+use crate::mail::{Side, wire_octets};
 use crate::net::Hangup;
 use crate::store::{self, Change, Flags, Wire};
 use chrono::{DateTime, Local};
-use std::ops::Range;
 
 /// Octets beyond these do not wait for the end of a response.
 const FLUSH: usize = 32 * 1024;
-
-/// A message taken apart, once something wants it.
-struct Apart {
-    octets: Vec<u8>,
-    tree: Tree,
-}
-
-/// Why a message cannot be told of.
-enum Trouble {
-    /// Another program took it away (RFC 2180 §4.1.2).
-    Gone,
-    /// RFC 3516 §4.3.
-    UnknownCte,
-    Store(store::Error),
-    Hangup(Hangup),
-}
-
-impl From<store::Error> for Trouble {
-    fn from(error: store::Error) -> Trouble {
-        match &error {
-            store::Error::Unavailable(io) if io.kind() == std::io::ErrorKind::NotFound => {
-                Trouble::Gone
-            }
-            _ => Trouble::Store(error),
-        }
-    }
-}
 
 impl Imapd<'_> {
     /// RFC 3501 §6.4.5.
@@ -66,29 +41,61 @@ impl Imapd<'_> {
         if uid && !items.contains(&Item::Uid) {
             items.insert(0, Item::Uid);
         }
-        let seen = self.mark_seen(&items, &indices, open);
+        let marked = self.mark_seen(&items, &indices, open);
+        let mut missed = Vec::new();
+        let done = self.each(uid, &indices, &items, &marked, &mut missed, open);
+        missed.retain(|index| marked.binary_search(index).is_ok());
+        self.unmark(&missed, open);
+        done
+    }
+
+    /// All FETCH responses. Messages that the client does not get are left in `missed`.
+    fn each(
+        &mut self,
+        uid: bool,
+        indices: &[u32],
+        items: &[Item],
+        marked: &[u32],
+        missed: &mut Vec<u32>,
+        open: &mut Open,
+    ) -> Result<Outcome, Hangup> {
         let keywords = open.keywords();
         let mut refusal = None;
-        for index in indices {
-            let was_marked = seen.binary_search(&index).is_ok();
-            match self.one(index, &items, was_marked, &keywords, open) {
-                Ok(()) => self.conn.flush_full()?,
+        let mut unreadable = Unreadable::default();
+        for (along, index) in indices.iter().enumerate() {
+            let was_marked = marked.binary_search(index).is_ok();
+            let told = self.one(*index, items, was_marked, &keywords, open);
+            let flushed = told.and_then(|()| self.conn.flush_full().map_err(Trouble::Hangup));
+            let Err(trouble) = flushed else { continue };
+            missed.push(*index);
+            match trouble {
                 // A UID that is gone is passed over (RFC 3501 §6.4.8).
-                Err(Trouble::Gone) if uid => {}
-                Err(Trouble::Gone) => refusal = Some(expunge_issued("RFC 2180 §4.1.2")),
-                Err(Trouble::UnknownCte) => {
+                Trouble::Gone if uid => {}
+                Trouble::Gone => refusal = Some(expunge_issued("RFC 2180 §4.1.2")),
+                Trouble::UnknownCte => {
                     let text = "A part is encoded in a way that nobody knows";
                     refusal = Some(Status::no(Code::UnknownCte, text).by("RFC 3516 §4.3"));
                 }
-                Err(Trouble::Store(error)) if error.is_too_large() => refusal = Some(too_large()),
-                Err(Trouble::Store(error)) => return Ok(Err(store_status(error))),
-                Err(Trouble::Hangup(hangup)) => return Err(hangup),
+                Trouble::Store(error) => {
+                    let uid = open.mailbox.messages()[*index as usize].uid;
+                    if let Err(status) = unreadable.add(uid, error) {
+                        missed.extend(&indices[along + 1..]);
+                        return Ok(Err(status));
+                    }
+                }
+                Trouble::Hangup(hangup) => {
+                    missed.extend(&indices[along + 1..]);
+                    return Err(hangup);
+                }
             }
         }
+        let refusal = unreadable.status().or(refusal);
         Ok(refusal.map_or(Ok(Status::ok("Fetched")), Err))
     }
 
     /// What is read is seen (RFC 3501 §2.3.2), unless the client peeks. The indices that were not.
+    ///
+    /// All are marked at once, before the first is read: one by one each would wait for the disk.
     fn mark_seen(&mut self, items: &[Item], indices: &[u32], open: &mut Open) -> Vec<u32> {
         if open.read_only || !items.iter().any(Item::sets_seen) {
             return Vec::new();
@@ -98,6 +105,16 @@ impl Imapd<'_> {
             log::warn!("{} mark_seen={:?}", self.id, error.to_string());
             Vec::new()
         })
+    }
+
+    /// What the client did not get after all, it has not seen.
+    fn unmark(&mut self, missed: &[u32], open: &mut Open) {
+        if missed.is_empty() {
+            return;
+        }
+        if let Err(error) = open.mailbox.store(missed, Change::Remove, Flags::SEEN, 0) {
+            log::warn!("{} unmark={:?}", self.id, error.to_string());
+        }
     }
 
     /// One FETCH response. On trouble nothing of it is said, or where a part is on its way already
@@ -340,125 +357,4 @@ impl Imapd<'_> {
         }
         Ok(())
     }
-}
-
-/// RFC 3516 §4.3: whether all that is to be decoded can be, before anything is said.
-fn known_codings(
-    items: &[Item],
-    at: usize,
-    apart: &mut Option<Apart>,
-    open: &mut Open,
-) -> Result<(), Trouble> {
-    for item in items {
-        let (Item::Binary { part, .. } | Item::BinarySize(part)) = item else { continue };
-        let Apart { octets, tree } = take_apart(at, apart, open)?;
-        let Some(place) = tree.find(part).filter(|_| !part.is_empty()) else { continue };
-        Coding::named(&tree.entity(octets, place).encoding).ok_or(Trouble::UnknownCte)?;
-    }
-    Ok(())
-}
-
-fn ranges_of(section: &Section, apart: &Apart) -> Option<Vec<Range<usize>>> {
-    let names: Vec<&[u8]>;
-    let side = match &section.text {
-        SectionText::Whole => Side::Whole,
-        SectionText::Header => Side::Header,
-        SectionText::Text => Side::Text,
-        SectionText::Mime => Side::Mime,
-        SectionText::Fields(fields) | SectionText::FieldsNot(fields) => {
-            names = fields.iter().map(Vec::as_slice).collect();
-            let not = matches!(section.text, SectionText::FieldsNot(_));
-            Side::Fields { names: &names, not }
-        }
-    };
-    apart.tree.section(&apart.octets, &section.part, side)
-}
-
-/// Reads a message and takes it apart, once.
-fn take_apart<'a>(
-    at: usize,
-    apart: &'a mut Option<Apart>,
-    open: &mut Open,
-) -> Result<&'a Apart, Trouble> {
-    if apart.is_none() {
-        let mut octets = open.mailbox.raw(at)?;
-        // The wire form, by which all is counted, has this line end.
-        if !octets.is_empty() && !octets.ends_with(b"\n") {
-            octets.extend_from_slice(CRLF.as_bytes());
-        }
-        let tree = Tree::new(&octets);
-        *apart = Some(Apart { octets, tree });
-    }
-    Ok(apart.as_ref().expect("it was just put there"))
-}
-
-/// RFC 3516 §4.2: a part without its transfer coding; without a number, the message.
-fn decoded(
-    part: &[u32],
-    at: usize,
-    apart: &mut Option<Apart>,
-    open: &mut Open,
-) -> Result<Option<Vec<u8>>, Trouble> {
-    let apart = take_apart(at, apart, open)?;
-    let Some(place) = apart.tree.find(part) else { return Ok(None) };
-    let mut wire = Vec::new();
-    if part.is_empty() {
-        unfold_lines(&apart.octets, &mut wire);
-        return Ok(Some(wire));
-    }
-    let encoding = apart.tree.entity(&apart.octets, place).encoding;
-    let coding = Coding::named(&encoding).ok_or(Trouble::UnknownCte)?;
-    let body = &apart.octets[apart.tree.parts()[place].body.clone()];
-    if coding == Coding::Identity {
-        unfold_lines(body, &mut wire);
-        return Ok(Some(wire));
-    }
-    Ok(Some(Decoded::new(body, coding).all()))
-}
-
-/// RFC 3501 §6.4.5: where the octets begin, if the client asked for some only, and they.
-fn slice(octets: Option<&[u8]>, partial: Option<Partial>) -> (Option<u64>, Option<&[u8]>) {
-    let (Some(partial), Some(octets)) = (partial, octets) else {
-        return (partial.map(|partial| partial.offset), octets);
-    };
-    let start = usize::try_from(partial.offset).map_or(octets.len(), |at| at.min(octets.len()));
-    let end = partial.offset.saturating_add(partial.octets);
-    let end = usize::try_from(end).map_or(octets.len(), |at| at.min(octets.len()));
-    (Some(partial.offset), Some(&octets[start..end]))
-}
-
-/// Lines as they go over the wire: what ends in LF alone gets its CR. NUL has no place in a literal.
-fn unfold_lines(text: &[u8], out: &mut Vec<u8>) {
-    let from = out.len();
-    let mut rest = text;
-    while let Some(at) = memchr::memchr(b'\n', rest) {
-        out.extend_from_slice(&rest[..at]);
-        if rest[..at].last() != Some(&b'\r') {
-            out.push(b'\r');
-        }
-        out.push(b'\n');
-        rest = &rest[at + 1..];
-    }
-    out.extend_from_slice(rest);
-    write::no_nul(&mut out[from..]);
-}
-
-/// From the cache, or from the message, which the cache then learns.
-///
-/// Strings in UTF-8 are another text; clients that enabled them are few, and pay.
-fn describe(
-    at: usize,
-    apart: &mut Option<Apart>,
-    utf8: bool,
-    open: &mut Open,
-) -> Result<Described, Trouble> {
-    if !utf8 && let Some(described) = Described::cached(at, open) {
-        return Ok(described);
-    }
-    let taken = take_apart(at, apart, open)?;
-    let described = Described::new(&taken.octets, &taken.tree, utf8);
-    if !utf8 {
-        described.remember(at, open);
-    }
-    Ok(described)
 }

@@ -308,6 +308,38 @@ pub(super) fn store_status(error: store::Error) -> Status {
     .because(why)
 }
 
+/// Messages that a command could not read. It goes on with the others: one file that is closed to
+/// us must not hide what stands behind it.
+#[derive(Default)]
+pub(super) struct Unreadable {
+    count: usize,
+    /// Its UID, and why.
+    first: Option<(u32, store::Error)>,
+}
+
+impl Unreadable {
+    /// One more. Where another program has the whole mailbox there is no use in going on.
+    pub fn add(&mut self, uid: u32, error: store::Error) -> Result<(), Status> {
+        if matches!(error, store::Error::Busy) {
+            return Err(store_status(error));
+        }
+        self.count += 1;
+        self.first.get_or_insert((uid, error));
+        Ok(())
+    }
+
+    /// What to say of them, if there are any; the log names the first.
+    pub fn status(self) -> Option<Status> {
+        let (uid, error) = self.first?;
+        let cause = format!("unreadable={} first_uid={uid} error={error}", self.count);
+        let mut status = store_status(error);
+        if status.code != Some(Code::Limit) {
+            status.text = "A message cannot be read; the log says why".into();
+        }
+        Some(status.because(cause))
+    }
+}
+
 /// What a folder that is not as asked for means (RFC 5530 §3).
 pub(super) fn folder_status(error: FolderError) -> Status {
     match error {

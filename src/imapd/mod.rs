@@ -17,6 +17,7 @@ pub mod write; // RFC 3501 §4: strings as we write them
 mod session; // RFC 3501 §3: the loop, the states, what may come when
 // the commands
 mod any; // §6.1: CAPABILITY, LOGOUT, ID
+mod apart; // a message taken apart for FETCH
 mod append; // §6.3.11: APPEND
 mod criteria; // §6.4.4: what SEARCH asks of each message
 mod described; // what the cache keeps of a message

@@ -3,7 +3,7 @@
 use super::command::{Returns, Search};
 use super::criteria::Test;
 use super::data;
-use super::mailbox::store_status;
+use super::mailbox::Unreadable;
 use super::response::{Code, Condition, Status};
 use super::session::{Imapd, Open, Outcome};
 use super::set::Set;
@@ -41,21 +41,7 @@ impl Imapd<'_> {
             let status = Status::no(Code::BadCharset(CHARSETS), "Strings are ASCII or UTF-8");
             return Err(status.by("RFC 3501 §6.4.4"));
         }
-        let mut test = Test::of(&search.key, open)?;
-        let mut found = Vec::new();
-        for index in 0..open.mailbox.messages().len() {
-            if open.mailbox.messages()[index].is_gone() {
-                continue;
-            }
-            let mut looked = None;
-            match test.holds(index, open, &mut looked) {
-                Ok(true) => found.push(index),
-                Ok(false) => {}
-                Err(store::Error::Unavailable(error))
-                    if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(store_status(error)),
-            }
-        }
+        let (found, is_all) = self.matching(search, open)?;
         let messages = open.mailbox.messages();
         let uids = || found.iter().map(|index| messages[*index].uid);
         let numbers: Set = match uid {
@@ -76,7 +62,42 @@ impl Imapd<'_> {
         if let Some(saved) = saved {
             open.saved = saved;
         }
-        Ok(Status::ok("Searched"))
+        Ok(Status::ok(match is_all {
+            true => "Searched",
+            false => "Searched, but for messages that cannot be read; the log says why",
+        }))
+    }
+
+    /// The indices of those that are as asked for, and whether all could be asked.
+    ///
+    /// A message that cannot be read hides no others: who looks for a letter wants what there is.
+    /// Nothing found is another matter, as what was looked for may be in there.
+    fn matching(&self, search: &Search, open: &mut Open) -> Result<(Vec<usize>, bool), Status> {
+        let mut test = Test::of(&search.key, open)?;
+        let mut found = Vec::new();
+        let mut unreadable = Unreadable::default();
+        for index in 0..open.mailbox.messages().len() {
+            let message = open.mailbox.messages()[index];
+            if message.is_gone() {
+                continue;
+            }
+            let mut looked = None;
+            match test.holds(index, open, &mut looked) {
+                Ok(true) => found.push(index),
+                Ok(false) => {}
+                Err(store::Error::Unavailable(error))
+                    if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => unreadable.add(message.uid, error)?,
+            }
+        }
+        match unreadable.status() {
+            None => Ok((found, true)),
+            Some(status) if found.is_empty() => Err(status),
+            Some(status) => {
+                log::warn!("{} search {}", self.id, status.cause.unwrap_or_default());
+                Ok((found, false))
+            }
+        }
     }
 }
 
