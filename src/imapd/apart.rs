@@ -6,7 +6,7 @@ use super::described::Described;
 use super::response::CRLF;
 use super::session::Open;
 use super::write;
-use crate::mail::{Coding, Decoded, Side, Tree};
+use crate::mail::{Coding, Decoded, Side, Tree, wire_octets};
 use crate::net::Hangup;
 use crate::store;
 use std::ops::Range;
@@ -15,6 +15,35 @@ use std::ops::Range;
 pub(super) struct Apart {
     pub octets: Vec<u8>,
     pub tree: Tree,
+}
+
+/// Where a section is whose octets a client fetches piece by piece, so that the message need not be
+/// taken apart for each.
+pub(super) struct Located {
+    uid: u32,
+    section: Section,
+    /// In octets of the wire: where in the message it begins, and how long it is.
+    place: (u64, u64),
+}
+
+impl Located {
+    /// Of a section that is in one piece.
+    pub fn new(
+        uid: u32,
+        section: &Section,
+        message: &[u8],
+        ranges: &[Range<usize>],
+    ) -> Option<Located> {
+        let [range] = ranges else { return None };
+        let before = Range { start: 0, end: range.start };
+        let place = (wire_octets(message, &before), wire_octets(message, range));
+        Some(Located { uid, section: section.clone(), place })
+    }
+
+    /// If it is that one.
+    pub fn place(&self, uid: u32, section: &Section) -> Option<(u64, u64)> {
+        (self.uid == uid && self.section == *section).then_some(self.place)
+    }
 }
 
 /// Why a message cannot be told of.

@@ -289,7 +289,8 @@ mod tests {
         let folders = Folders::of(&Location::Maildir(home.path().to_owned()));
         let mailbox = folders.open("INBOX", false).unwrap();
         let (name, saved) = ("INBOX".to_owned(), Set::default());
-        let mut open = Open { name, mailbox, read_only: false, saved, is_unsure: false };
+        let mut open =
+            Open { name, mailbox, read_only: false, saved, is_unsure: false, located: None };
         let nested = move || {
             for (head, tail, levels) in [
                 ("NOT ", "", 1),

@@ -5,7 +5,8 @@
 //! in memory.
 
 use super::apart::{
-    Apart, Trouble, decoded, describe, known_codings, ranges_of, slice, take_apart, unfold_lines,
+    Apart, Located, Trouble, decoded, describe, known_codings, ranges_of, slice, take_apart,
+    unfold_lines,
 };
 use super::command::{Item, Partial, Section};
 use super::described::Which;
@@ -192,11 +193,8 @@ impl Imapd<'_> {
                 self.ranges("RFC822.HEADER", Side::Header, at, fetched, apart, open)?
             }
             Item::Rfc822Text => self.ranges("RFC822.TEXT", Side::Text, at, fetched, apart, open)?,
-            Item::Section { section, partial, .. } if *section == Section::default() => {
-                match partial {
-                    None => self.whole("BODY[]", at, fetched, open)?,
-                    Some(partial) => self.piece(section, *partial, at, fetched, open)?,
-                }
+            Item::Section { section, partial: None, .. } if *section == Section::default() => {
+                self.whole("BODY[]", at, fetched, open)?;
             }
             Item::Section { section, partial, .. } => {
                 self.section(section, *partial, at, fetched, apart, open)?;
@@ -254,20 +252,21 @@ impl Imapd<'_> {
         self.stream(wire, 0, octets)
     }
 
-    /// Some octets of a whole message: clients fetch a large one piece by piece.
+    /// Some octets of a section, of which is known where in the whole message it begins and how long
+    /// it is: clients fetch a large one piece by piece.
     fn piece(
         &mut self,
         section: &Section,
         partial: Partial,
+        (start, length): (u64, u64),
         at: usize,
         fetched: &mut Fetched,
         open: &mut Open,
     ) -> Result<(), Trouble> {
-        let rest = open.mailbox.octets(at)?.saturating_sub(partial.offset);
         let wire = open.mailbox.read(at)?;
-        let octets = rest.min(partial.octets);
+        let octets = length.saturating_sub(partial.offset).min(partial.octets);
         fetched.section(self.conn.output(), section, Some(partial.offset), Some(octets));
-        self.stream(wire, partial.offset, octets)
+        self.stream(wire, start.saturating_add(partial.offset), octets)
     }
 
     /// What was announced, behind octets that are skipped.
@@ -330,6 +329,16 @@ impl Imapd<'_> {
         apart: &mut Option<Apart>,
         open: &mut Open,
     ) -> Result<(), Trouble> {
+        let uid = open.mailbox.messages()[at].uid;
+        if let Some(partial) = partial {
+            let place = match *section == Section::default() {
+                true => Some((0, open.mailbox.octets(at)?)),
+                false => open.located.as_ref().and_then(|known| known.place(uid, section)),
+            };
+            if let Some(place) = place {
+                return self.piece(section, partial, place, at, fetched, open);
+            }
+        }
         let apart = take_apart(at, apart, open)?;
         let ranges = ranges_of(section, apart);
         let Some(ranges) = ranges else {
@@ -345,6 +354,7 @@ impl Imapd<'_> {
                 }
             }
             Some(_) => {
+                open.located = Located::new(uid, section, &apart.octets, &ranges);
                 let mut wire = Vec::new();
                 for range in ranges {
                     unfold_lines(&apart.octets[range], &mut wire);

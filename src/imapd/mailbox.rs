@@ -112,8 +112,14 @@ impl Imapd<'_> {
                 return Err(status);
             }
         };
-        let open =
-            Open { name, mailbox, read_only: examine, saved: Set::default(), is_unsure: false };
+        let open = Open {
+            name,
+            mailbox,
+            read_only: examine,
+            saved: Set::default(),
+            is_unsure: false,
+            located: None,
+        };
         self.describe(&open);
         *state = State::Selected(account, Box::new(open));
         Ok(match examine {

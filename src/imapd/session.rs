@@ -4,6 +4,7 @@
 //! What changed in the mailbox is told before the tagged reply: all of it, or all but EXPUNGE where
 //! message numbers are in flight (RFC 3501 §7.4.1).
 
+use super::apart::Located;
 use super::command::{self, Bad, Command, Tagged, Verb};
 use super::gather::{Gather, Next};
 use super::mailbox::leave;
@@ -70,6 +71,8 @@ pub(super) struct Open {
     pub saved: Set,
     /// Whether the last look at it failed, which the log says once.
     pub is_unsure: bool,
+    /// The section of which the client has got a piece.
+    pub located: Option<Located>,
 }
 
 /// A session at work.
