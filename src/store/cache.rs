@@ -1,9 +1,11 @@
 //! What a protocol worked out of messages and wants to find again: `buzon-cache`, one file a
 //! mailbox, shared by all sessions.
 //!
-//! Records are appended, each in one write, and found by UID; a head holds the UIDVALIDITY. A
-//! record that a crash tore is dropped with all behind it. When more than half is of messages that
-//! went away the rest is written anew. Derived: whoever deletes it makes others work it out again.
+//! Records are appended, each in one write, and found by UID; a head holds the UIDVALIDITY. Each
+//! begins with a key that its format makes of the message itself: where another program gave a UID
+//! to another message, nothing of the old one is found. A record that a crash tore is dropped with
+//! all behind it. When more than half is of messages that went away the rest is written anew.
+//! Derived: whoever deletes it makes others work it out again.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -20,11 +22,13 @@ use crate::sys::lock;
 pub const NAME: &[u8] = b"buzon-cache";
 /// Behind the name until it is complete.
 const TEMPORARY: &[u8] = b".tmp";
-const MAGIC: &[u8; 8] = b"buzonC1\n";
+const MAGIC: &[u8; 8] = b"buzonC2\n";
 /// The magic, the UIDVALIDITY, four octets that are 0.
 const HEAD: usize = 16;
 /// Before the octets of a record: UID, length, checksum of the octets, checksum of these numbers.
 const RECORD: usize = 16;
+/// The first of its octets tell the message from another of this UID.
+const KEY: usize = 8;
 /// So much is written at once.
 const BATCH: usize = 256 * 1024;
 /// A file smaller than this is not written anew.
@@ -88,10 +92,15 @@ impl Cache {
         Ok(cache)
     }
 
-    /// What is remembered of a message.
-    pub fn get(&mut self, uid: u32) -> Option<Vec<u8>> {
+    /// What is remembered of the message with this key.
+    pub fn get(&mut self, uid: u32, key: u64) -> Option<Vec<u8>> {
+        self.record(uid)?.strip_prefix(&key.to_le_bytes()).map(<[u8]>::to_vec)
+    }
+
+    /// The octets of a record.
+    fn record(&mut self, uid: u32) -> Option<&[u8]> {
         if let Some(place) = self.places.iter().rfind(|place| place.uid == uid) {
-            return Some(self.pending[place.at as usize..][..place.length as usize].to_vec());
+            return Some(&self.pending[place.at as usize..][..place.length as usize]);
         }
         if self.find(uid).is_none() && self.looked.elapsed() > OTHERS {
             self.read_on().ok()?;
@@ -103,7 +112,7 @@ impl Cache {
             .ok()?
             .split_at_checked(RECORD)?;
         let is_it = numbers(head) == Some((uid, length, short(octets)));
-        is_it.then(|| octets.to_vec())
+        is_it.then_some(octets)
     }
 
     fn find(&self, uid: u32) -> Option<Place> {
@@ -111,16 +120,22 @@ impl Cache {
         Some(self.index[at])
     }
 
-    /// Remembers something of a message. It does not matter if that fails.
-    pub fn put(&mut self, root: &Dir, uid: u32, octets: &[u8]) {
-        let size = self.end + (self.pending.len() + RECORD + octets.len()) as u64;
-        if octets.len() > limits::CACHE_RECORD || size > limits::CACHE {
+    /// Remembers something of the message with this key. It does not matter if that fails.
+    pub fn put(&mut self, root: &Dir, uid: u32, key: u64, octets: &[u8]) {
+        let size = self.end + (self.pending.len() + RECORD + KEY + octets.len()) as u64;
+        if KEY + octets.len() > limits::CACHE_RECORD || size > limits::CACHE {
             return;
         }
-        let length = octets.len() as u32;
-        self.pending.extend_from_slice(&head_of(uid, length, short(octets)));
-        self.places.push(Place { uid, at: self.pending.len() as u32, length });
+        let head = self.pending.len();
+        let at = head + RECORD;
+        self.pending.resize(at, 0);
+        self.pending.extend_from_slice(&key.to_le_bytes());
         self.pending.extend_from_slice(octets);
+        let record = &self.pending[at..];
+        let length = record.len() as u32;
+        let numbers = head_of(uid, length, short(record));
+        self.pending[head..at].copy_from_slice(&numbers);
+        self.places.push(Place { uid, at: at as u32, length });
         if self.pending.len() >= BATCH {
             self.flush(root);
         }
@@ -173,9 +188,9 @@ impl Cache {
         if (is_wasteful || self.is_torn) && lock::try_exclusive(&self.file).unwrap_or(false) {
             let mut records = Vec::with_capacity(used as usize);
             for place in live {
-                if let Some(octets) = self.get(place.uid) {
-                    records.extend_from_slice(&head_of(place.uid, place.length, short(&octets)));
-                    records.extend_from_slice(&octets);
+                if let Some(octets) = self.record(place.uid) {
+                    records.extend_from_slice(&head_of(place.uid, place.length, short(octets)));
+                    records.extend_from_slice(octets);
                 }
             }
             let _ = write_anew(root, &self.name, self.uid_validity, &records);
@@ -292,25 +307,25 @@ mod tests {
         let mut one = Cache::open(&root, NAME, 7).unwrap();
         let mut two = Cache::open(&root, NAME, 7).unwrap();
         for uid in (1..2000).rev() {
-            assert_eq!(one.get(uid), None);
-            one.put(&root, uid, &text(uid));
-            assert_eq!(one.get(uid), Some(text(uid)));
+            assert_eq!(one.get(uid, 5), None);
+            one.put(&root, uid, 5, &text(uid));
+            assert_eq!(one.get(uid, 5), Some(text(uid)));
         }
-        two.put(&root, 1, b"other");
-        two.put(&root, 3000, b"");
-        two.put(&root, 3001, &vec![0; limits::CACHE_RECORD + 1]);
+        two.put(&root, 1, 5, b"other");
+        two.put(&root, 3000, 5, b"");
+        two.put(&root, 3001, 5, &vec![0; limits::CACHE_RECORD + 1]);
         two.flush(&root);
         one.flush(&root);
         let mut three = Cache::open(&root, NAME, 7).unwrap();
         for uid in 2..2000 {
-            assert_eq!(three.get(uid), Some(text(uid)), "{uid}");
-            assert_eq!(one.get(uid), Some(text(uid)), "{uid}");
+            assert_eq!(three.get(uid, 5), Some(text(uid)), "{uid}");
+            assert_eq!(one.get(uid, 5), Some(text(uid)), "{uid}");
         }
-        assert_eq!((three.get(3000), three.get(3001)), (Some(Vec::new()), None));
-        assert_eq!(three.get(1), Some(text(1)));
+        assert_eq!((three.get(3000, 5), three.get(3001, 5)), (Some(Vec::new()), None));
+        assert_eq!(three.get(1, 5), Some(text(1)));
         two.looked -= OTHERS * 2;
-        assert_eq!(two.get(5), Some(text(5)));
-        assert_eq!(Cache::open(&root, NAME, 8).unwrap().get(5), None);
+        assert_eq!(two.get(5, 5), Some(text(5)));
+        assert_eq!(Cache::open(&root, NAME, 8).unwrap().get(5, 5), None);
     }
 
     #[test]
@@ -320,7 +335,7 @@ mod tests {
         let path = place.path().join("buzon-cache");
         let size = || std::fs::metadata(&path).unwrap().len();
         let mut cache = Cache::open(&root, NAME, 7).unwrap();
-        (1..3000).for_each(|uid| cache.put(&root, uid, &text(uid)));
+        (1..3000).for_each(|uid| cache.put(&root, uid, 5, &text(uid)));
         let messages: Vec<Summary> = (1..3000).map(message).collect();
         cache.close(&root, &messages);
         let whole = size();
@@ -331,12 +346,12 @@ mod tests {
         file.set_len(whole - 100).unwrap();
         file.set_len(whole + 5000).unwrap();
         let mut cache = Cache::open(&root, NAME, 7).unwrap();
-        assert_eq!((cache.get(2998), cache.get(2999)), (Some(text(2998)), None));
-        cache.put(&root, 2999, b"again");
+        assert_eq!((cache.get(2998, 5), cache.get(2999, 5)), (Some(text(2998)), None));
+        cache.put(&root, 2999, 5, b"again");
         cache.close(&root, &messages);
         let mut cache = Cache::open(&root, NAME, 7).unwrap();
-        assert_eq!((cache.get(2998), cache.get(2999)), (Some(text(2998)), None));
-        cache.put(&root, 2999, b"again");
+        assert_eq!((cache.get(2998, 5), cache.get(2999, 5)), (Some(text(2998)), None));
+        cache.put(&root, 2999, 5, b"again");
         cache.close(&root, &messages);
 
         // An octet that changed.
@@ -344,16 +359,16 @@ mod tests {
         octets[HEAD + RECORD] ^= 1;
         std::fs::write(&path, octets).unwrap();
         let mut cache = Cache::open(&root, NAME, 7).unwrap();
-        assert_eq!((cache.get(1), cache.get(2)), (None, Some(text(2))));
+        assert_eq!((cache.get(1, 5), cache.get(2, 5)), (None, Some(text(2))));
         let old = Cache::open(&root, NAME, 7).unwrap();
         cache.close(&root, &messages[..1000]);
         assert!(size() < whole / 2);
         let mut cache = Cache::open(&root, NAME, 7).unwrap();
-        assert_eq!((cache.get(1000), cache.get(1001)), (Some(text(1000)), None));
+        assert_eq!((cache.get(1000, 5), cache.get(1001, 5)), (Some(text(1000)), None));
         let mut old = old;
-        assert_eq!(old.get(2000), Some(text(2000)));
-        old.put(&root, 5000, b"late");
+        assert_eq!(old.get(2000, 5), Some(text(2000)));
+        old.put(&root, 5000, 5, b"late");
         old.flush(&root);
-        assert_eq!(Cache::open(&root, NAME, 7).unwrap().get(5000), Some(b"late".to_vec()));
+        assert_eq!(Cache::open(&root, NAME, 7).unwrap().get(5000, 5), Some(b"late".to_vec()));
     }
 }

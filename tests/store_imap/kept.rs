@@ -86,3 +86,65 @@ fn a_giant_is_not_read_into_memory() {
     assert!(!inbox.read(at).unwrap().chunk().unwrap().is_empty());
     assert_eq!(inbox.raw(1 - at).unwrap(), b"X-Head: y\nx\n");
 }
+
+/// Opens the INBOX until what it holds can be told from any later change.
+fn leave_listing(maildir: &Path, folders: &Folders) {
+    while !maildir.join("buzon-listing").exists() {
+        drop(folders.open("INBOX", false).unwrap());
+    }
+}
+
+/// RFC 3501 §2.3.1.1: a backup that was put back knows nothing of the numbers given after it.
+#[test]
+fn a_list_that_was_put_back_gives_no_number_twice() {
+    for way in ["a letter in new", "APPEND", "POP3"] {
+        let (_place, maildir, folders) = place();
+        let list = maildir.join("dovecot-uidlist");
+        let (validity, _) = append(&folders, "INBOX", &["one\n", "two\n"], SEEN);
+        let backup = fs::read(&list).unwrap();
+        append(&folders, "INBOX", &["three\n", "four\n", "five\n"], SEEN);
+        leave_listing(&maildir, &folders);
+        let mut names: Vec<_> = fs::read_dir(maildir.join("cur")).unwrap().collect();
+        names.sort_by_key(|entry| entry.as_ref().unwrap().path());
+        names.drain(2..).for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+        fs::write(&list, backup).unwrap();
+        match way {
+            "APPEND" => {
+                let (now, given) = append(&folders, "INBOX", &["other\n"], SEEN);
+                assert!(now > validity && given == [6], "{now} {given:?}");
+            }
+            _ => deliver(&maildir, b"other\n"),
+        }
+        if way == "POP3" {
+            drop(store::Mailbox::open(&maildir).unwrap());
+        }
+        let inbox = folders.open("INBOX", false).unwrap();
+        assert!(inbox.uid_validity() > validity, "{way}");
+        assert_eq!((uids(&inbox), inbox.uid_next()), (vec![1, 2, 6], 7), "{way}");
+    }
+}
+
+/// Where nobody can know that a list was put back, another message is not described as the old one.
+#[test]
+fn what_is_remembered_is_of_the_message_and_not_of_its_number() {
+    let (_place, maildir, folders) = place();
+    let list = maildir.join("dovecot-uidlist");
+    append(&folders, "INBOX", &["one\n"], SEEN);
+    let backup = fs::read(&list).unwrap();
+    append(&folders, "INBOX", &["two\n"], SEEN);
+    let mut inbox = folders.open("INBOX", false).unwrap();
+    (0..2).for_each(|at| inbox.remember(at, b"envelope"));
+    drop(inbox);
+    let mut names: Vec<_> =
+        fs::read_dir(maildir.join("cur")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    fs::remove_file(&names[1]).unwrap();
+    let _ = fs::remove_file(maildir.join("buzon-listing"));
+    fs::write(&list, backup).unwrap();
+    append(&folders, "INBOX", &["other\n"], SEEN);
+    let mut inbox = folders.open("INBOX", false).unwrap();
+    assert_eq!(uids(&inbox), [1, 2]);
+    assert_eq!((inbox.cached(0).unwrap(), inbox.cached(1)), (b"envelope".to_vec(), None));
+    inbox.remember(1, b"another");
+    assert_eq!(inbox.cached(1).unwrap(), b"another");
+}

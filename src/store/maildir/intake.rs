@@ -16,6 +16,7 @@ use super::directories::{Maildir, Places};
 use super::dotlock::{self, Dotlock};
 use super::files::Files;
 use super::keywords::Keywords;
+use super::listing;
 use super::name;
 use super::tail::Tail;
 use super::uidlist::{self, Draft, Uidlist};
@@ -107,12 +108,20 @@ impl<'a> Intake<'a> {
     pub fn number(&self, arrivals: &[Arrival]) -> io::Result<(u32, Vec<u32>)> {
         let root = &self.maildir.root;
         let mut draft = Draft::default();
-        if let Some(Tail { validity, next, size }) = Tail::read(root)? {
+        // A list that was put back does not know all numbers that were given.
+        let left = listing::numbers(root);
+        let is_old =
+            |tail: &Tail| left.is_some_and(|left| left.0 == tail.validity && left.1 > tail.next);
+        if let Some(Tail { validity, next, size }) = Tail::read(root)?.filter(|tail| !is_old(tail))
+        {
             let uids = add(&mut draft, next, arrivals)?;
             draft.append_at(size, root)?;
             return Ok((validity, uids.collect()));
         }
-        let list = Uidlist::read(root)?;
+        let mut list = Uidlist::read(root)?;
+        if let Some((validity, next)) = left {
+            list.distrust(validity, next);
+        }
         list.lines.iter().for_each(|line| draft.keep(&list, *line, None));
         let uids = add(&mut draft, list.next, arrivals)?;
         let validity = list.valid();

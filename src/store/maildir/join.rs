@@ -30,7 +30,7 @@ impl Session {
         }
         self.await_tick(false)?;
         let known = std::mem::take(&mut self.messages);
-        let former = std::mem::take(&mut self.uid_validity);
+        let former = self.uid_validity;
         let mut scan = self.scan(true, Some(&known).filter(|_| former > 0))?;
         if former > 0 && scan.list.validity != former {
             scan = self.scan(true, None)?;

@@ -195,6 +195,14 @@ pub fn status(root: &Dir, truth: &Truth) -> Option<Status> {
     })
 }
 
+/// The UIDVALIDITY and the next UID that a session knew, true as long as the one is the other's.
+pub fn numbers(root: &Dir) -> Option<(u32, u32)> {
+    let mut octets = [0; HEAD];
+    root.open_file(NAME).ok()?.read_exact(&mut octets).ok()?;
+    let (_, [validity, next, ..]) = head(&octets)?;
+    Some((u32::try_from(validity).ok()?, u32::try_from(next).ok()?))
+}
+
 fn head(octets: &[u8]) -> Option<(Truth, [u64; 8])> {
     let words = octets.strip_prefix(MAGIC)?.as_chunks::<8>().0;
     let mut numbers = [0; NUMBERS];

@@ -14,7 +14,7 @@ use super::directories::{Look, Maildir, Places};
 use super::files::{Files, LOOKS};
 use super::stamp::Stamp;
 use super::uidlist::{self, Draft, Line, Uidlist};
-use super::{dotlock, name};
+use super::{dotlock, listing, name};
 
 /// The list is written anew once every fourth of its lines is of a message that went away.
 const LOST_SHARE: usize = 4;
@@ -138,9 +138,11 @@ impl Scan {
         purpose: &Purpose,
         earlier: Option<&Scan>,
     ) -> io::Result<Scan> {
+        // Careful: what was left is read first, as meanwhile others may give numbers.
+        let left = listing::numbers(&maildir.root);
         let mut list = Uidlist::read(&maildir.root)?;
         let former = earlier.map(|scan| (scan.list.validity, scan.list.next));
-        for (validity, next) in [purpose.former, former].into_iter().flatten() {
+        for (validity, next) in [purpose.former, former, left].into_iter().flatten() {
             list.distrust(validity, next);
         }
         let look = Look::begin(places)?;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::cache::{self, Cache};
+use super::super::checksum::checksum;
 use super::super::folders::Status;
 use super::super::selected::{CHANGED, Changes, RECENT, Summary, UNDATED, UNKNOWN};
 use super::super::window::Window;
@@ -292,20 +293,28 @@ impl Session {
         }
     }
 
-    /// What was remembered of a message.
+    /// What was remembered of a message. Its name is its key, as a list of UIDs that was put back
+    /// may have given its number to another before.
     pub fn cached(&mut self, index: usize) -> Option<Vec<u8>> {
-        let uid = self.messages[index].uid;
-        self.cache()?.get(uid)
+        let (uid, key) = self.key(index)?;
+        self.cache()?.get(uid, key)
     }
 
     /// Remembers something of a message.
     pub fn remember(&mut self, index: usize, octets: &[u8]) {
-        let uid = self.messages[index].uid;
+        let Some((uid, key)) = self.key(index) else { return };
         if self.cache().is_some()
             && let (Some(cache), Some(held)) = (&mut self.cache, &self.held)
         {
-            cache.put(&held.maildir.root, uid, octets);
+            cache.put(&held.maildir.root, uid, key, octets);
         }
+    }
+
+    fn key(&mut self, index: usize) -> Option<(u32, u64)> {
+        let Summary { uid, place, length, .. } = self.messages[index];
+        let names = self.hold().ok()?.names.as_mut()?;
+        let base = names.get(u64::from(place), usize::from(length)).ok()?;
+        Some((uid, checksum(base)))
     }
 
     fn cache(&mut self) -> Option<&mut Cache> {

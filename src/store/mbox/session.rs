@@ -314,22 +314,21 @@ impl Session {
     /// What was remembered of a message; another program may have put other words under its number.
     pub fn cached(&mut self, index: usize) -> Option<Vec<u8>> {
         let (uid, digest) = self.key(index)?;
-        let found = self.cache()?.1.get(uid)?;
-        found.strip_prefix(&digest).map(<[u8]>::to_vec)
+        self.cache()?.1.get(uid, digest)
     }
 
     /// Remembers something of a message.
     pub fn remember(&mut self, index: usize, octets: &[u8]) {
         let Some((uid, digest)) = self.key(index) else { return };
         if let Some((dir, cache)) = self.cache() {
-            cache.put(dir, uid, &[&digest, octets].concat());
+            cache.put(dir, uid, digest, octets);
         }
     }
 
-    fn key(&self, index: usize) -> Option<(u32, [u8; 8])> {
+    fn key(&self, index: usize) -> Option<(u32, u64)> {
         let message = self.messages[index];
         let entry = self.entries.get(message.place as usize).filter(|_| !message.is_gone())?;
-        Some((message.uid, entry.digest.value().to_le_bytes()))
+        Some((message.uid, entry.digest.value()))
     }
 
     fn cache(&mut self) -> Option<&mut (Dir, Cache)> {
