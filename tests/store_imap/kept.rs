@@ -148,3 +148,23 @@ fn what_is_remembered_is_of_the_message_and_not_of_its_number() {
     inbox.remember(1, b"another");
     assert_eq!(inbox.cached(1).unwrap(), b"another");
 }
+
+/// RFC 3501 §2.3.1.1: numbers that are used up begin again, under another UIDVALIDITY.
+#[test]
+fn numbers_that_are_used_up_begin_again() {
+    let (_place, maildir, folders) = place();
+    append(&folders, "INBOX", &["one\n", "two\n"], SEEN);
+    let list = maildir.join("dovecot-uidlist");
+    let text = fs::read_to_string(&list).unwrap();
+    // A UIDVALIDITY of later than now, since the new one must be another.
+    fs::write(&list, "3 V4000000000 N4294967294\n".to_owned() + text.split_once('\n').unwrap().1)
+        .unwrap();
+    deliver(&maildir, b"three\n");
+    assert_eq!(folders.status("INBOX").unwrap().uid_validity, 4_000_000_001);
+    let inbox = folders.open("INBOX", false).unwrap();
+    assert_eq!((inbox.uid_validity(), inbox.uid_next()), (4_000_000_001, 4));
+    assert_eq!(uids(&inbox), [1, 2, 3]);
+    fs::write(&list, "3 V7 N4294967294\n").unwrap();
+    let (validity, given) = append(&folders, "INBOX", &["four\n"], SEEN);
+    assert!(validity > 7 && given == [1], "{validity} {given:?}");
+}

@@ -31,6 +31,9 @@ impl Tail {
         let got = file.read_at(&mut room, 0)?;
         let Some(end) = memchr::memchr(b'\n', &room[..got]) else { return Ok(None) };
         let Some((validity, next, _)) = uidlist::header(&room[..end]) else { return Ok(None) };
+        if next > uidlist::HIGHEST {
+            return Ok(None);
+        }
         let from = stat.size.saturating_sub(ROOM as u64).max(end as u64);
         let got = file.read_at(&mut room, from)?;
         // Between two line ends stands the last line, if there is one.
@@ -41,6 +44,7 @@ impl Tail {
         }
         let Some(start) = memchr::memrchr(b'\n', lines) else { return Ok(None) };
         let last = uidlist::line_at(lines, start + 1..lines.len());
+        let last = last.filter(|last| last.uid < uidlist::HIGHEST);
         Ok(last.map(|last| Tail { next: next.max(last.uid + 1), ..tail }))
     }
 }
@@ -68,6 +72,8 @@ mod tests {
             "3 V5 N1\n1 :a\n2".into(),
             format!("3 V5 N1\n{long}x\n"),
             format!("3 V5 N1\n1 :{name}\n"),
+            "3 V5 N2147483648\n".into(),
+            "3 V5 N1\n2147483647 :a\n".into(),
         ] {
             std::fs::write(place.path().join("dovecot-uidlist"), &text).unwrap();
             let list = uidlist::Uidlist::read(&root).unwrap();

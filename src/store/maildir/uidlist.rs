@@ -25,6 +25,8 @@ pub const LOCK: &[u8] = b"dovecot-uidlist.lock";
 const TEMPORARY: &[u8] = b"dovecot-uidlist.tmp";
 /// A list beyond this is no list of ours.
 const LONGEST: u64 = 1 << 31;
+/// Nobody counts so far honestly, and a next UID that cannot grow would be the end (as in an mbox).
+pub const HIGHEST: u32 = u32::MAX / 2;
 
 /// Opens the list of a mailbox, whoever may replace it then.
 pub fn open(root: &Dir) -> io::Result<Option<(File, Stat)>> {
@@ -112,6 +114,9 @@ impl Uidlist {
         let first = memchr::memchr(b'\n', &list.text)?;
         (list.validity, list.next, list.others) = header(&list.text[..first])?;
         let start = list.take_lines(first + 1)?;
+        if list.next > HIGHEST {
+            return Some(Uidlist { former: list.validity, ..Uidlist::empty() });
+        }
         // What stands behind the last line end was being written when we read, or at a crash.
         list.is_whole = start == list.text.len();
         Some(list)
@@ -346,6 +351,9 @@ mod tests {
             ("3 V5 N1\n2 :a\n2 :b\n", &[], 1, 0),
             ("3 V5 N1\n0 :a\n", &[], 1, 0),
             ("3 V5 N1\n4294967295 :a\n", &[], 1, 0),
+            ("3 V5 N2147483647\n", &[], 2_147_483_647, 5),
+            ("3 V5 N2147483648\n1 :a\n", &[], 1, 0),
+            ("3 V5 N1\n2147483647 :a\n", &[], 1, 0),
             ("3 V5 N1\n1 :a\n\n", &[], 1, 0),
             ("3 V5 N1\n1 a\n", &[], 1, 0),
             ("3 V5 N1\n1 W5:a\n", &[], 1, 0),
