@@ -9,6 +9,13 @@ use std::ops::{BitOr, BitOrAssign};
 /// How many keywords a mailbox can name: the small letters.
 pub const KEYWORDS: usize = 26;
 
+/// Whether a name is one that a client can say and be told: `flag-keyword` (RFC 3501 §9). Other
+/// programs write what they like.
+pub fn is_keyword(name: &str) -> bool {
+    let is_special = |octet| b"(){%*\"\\]".contains(&octet);
+    !name.is_empty() && name.bytes().all(|octet| crate::text::is_vchar(octet) && !is_special(octet))
+}
+
 /// Flags of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(pub u8);
@@ -141,6 +148,18 @@ mod tests {
             assert_eq!(read.fold(0, |sum, mark| sum | mark.0), marks.0);
         }
         assert_eq!(Marks::of_letter(b'A'), None);
+    }
+
+    #[test]
+    fn keywords_are_atoms() {
+        for name in ["$Forwarded", "tarea", "a}b", "[x", "1"] {
+            assert!(is_keyword(name), "{name}");
+        }
+        for name in
+            ["", "a b", "a)", "(a", "{3", "\"quo", "\\Seen", "a*", "%", "x]", "\u{e9}", "\r"]
+        {
+            assert!(!is_keyword(name), "{name}");
+        }
     }
 
     #[test]

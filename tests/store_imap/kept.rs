@@ -168,3 +168,25 @@ fn numbers_that_are_used_up_begin_again() {
     let (validity, given) = append(&folders, "INBOX", &["four\n"], SEEN);
     assert!(validity > 7 && given == [1], "{validity} {given:?}");
 }
+
+/// RFC 3501 §9: what other programs write is told only where it is a keyword, and stays.
+#[test]
+fn words_that_are_no_atoms_are_no_keywords() {
+    let (_place, location, folders) = mbox_place();
+    let Location::Mbox { inbox, .. } = &location else { return };
+    let words = "good bad)paren \"quo {3} \\Seen";
+    let text = format!("From a  Thu Jan  1 00:00:00 1970\nTo: b\nX-Keywords: {words}\n\nx\n\n");
+    fs::create_dir_all(inbox.parent().unwrap()).unwrap();
+    fs::write(inbox, text).unwrap();
+    let mut selected = folders.open("INBOX", false).unwrap();
+    assert_eq!(selected.keywords(), ["good"]);
+    assert_eq!(selected.messages()[0].keywords(), 1);
+    selected.store(&[0], Change::Remove, Flags::NONE, 1).unwrap();
+    let text = fs::read_to_string(inbox).unwrap();
+    assert!(text.contains("X-Keywords: bad)paren \"quo {3} \\Seen"), "{text}");
+
+    let (_place, maildir, folders) = place();
+    deliver(&maildir, b"one\n");
+    fs::write(maildir.join("dovecot-keywords"), "0 good\n1 bad)paren\n2 {3}\n3 \\Seen\n").unwrap();
+    assert_eq!(folders.open("INBOX", false).unwrap().keywords(), ["good", "", "", ""]);
+}

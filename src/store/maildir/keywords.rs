@@ -5,7 +5,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use super::super::flags::KEYWORDS;
+use super::super::flags::{KEYWORDS, is_keyword};
 use crate::sys::dir::{Dir, Stat};
 
 const NAME: &[u8] = b"dovecot-keywords";
@@ -59,8 +59,7 @@ impl Keywords {
     /// Gives a keyword a number and writes that down; `None` where there is no room. The lock of
     /// the list of UIDs is held, and the names were read under it.
     pub fn add(&mut self, root: &Dir, name: &str) -> io::Result<Option<u32>> {
-        let is_good = !name.is_empty() && name.bytes().all(crate::text::is_vchar);
-        if self.names.len() >= KEYWORDS || !is_good {
+        if self.names.len() >= KEYWORDS || !is_keyword(name) {
             return Ok(None);
         }
         self.names.push(name.into());
@@ -97,7 +96,7 @@ fn parse(text: &str) -> Vec<String> {
         if names.len() <= number {
             names.resize(number + 1, String::new());
         }
-        if name.bytes().all(crate::text::is_vchar) {
+        if is_keyword(name) {
             names[number] = name.to_owned();
         }
     }
@@ -114,7 +113,7 @@ mod tests {
         let root = Dir::open(place.path()).unwrap();
         let mut keywords = Keywords::read(&root).unwrap();
         assert!(keywords.is_current(&root).unwrap() && keywords.names.is_empty());
-        let text = "0 $Forwarded\n3 NonJunk\n26 late\nx y\n2 a b\n";
+        let text = "0 $Forwarded\n3 NonJunk\n26 late\nx y\n2 a b\n1 a)b\n";
         std::fs::write(place.path().join("dovecot-keywords"), text).unwrap();
         assert!(!keywords.is_current(&root).unwrap());
         keywords = Keywords::read(&root).unwrap();

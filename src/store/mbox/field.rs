@@ -5,7 +5,7 @@
 //! sent, as Dovecot does. Ours stand together, and end in an `X-Keywords` of blanks, so that later
 //! changes fit in their place and nothing has to move.
 
-use super::super::flags::{Flags, KEYWORDS, Marks};
+use super::super::flags::{Flags, KEYWORDS, Marks, is_keyword};
 use super::from;
 
 /// A field of the mailbox.
@@ -92,8 +92,7 @@ pub fn bit(names: &mut Vec<String>, word: &[u8]) -> Option<u32> {
         return Some(at as u32);
     }
     let name = std::str::from_utf8(word).ok()?;
-    let is_good = !name.is_empty() && name.bytes().all(crate::text::is_vchar);
-    if names.len() >= KEYWORDS || !is_good {
+    if names.len() >= KEYWORDS || !is_keyword(name) {
         return None;
     }
     names.push(name.to_owned());
