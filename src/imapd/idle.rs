@@ -25,7 +25,10 @@ impl Imapd<'_> {
         self.transcript.client(&printable(&line), "idle");
         match is_done(&line) {
             true => Ok(Ok(Status::ok("Awake"))),
-            false => Ok(Err(Status::bad("DONE ends IDLE, and nothing else"))),
+            false => {
+                self.skip_behind(&line)?;
+                Ok(Err(Status::bad("DONE ends IDLE, and nothing else")))
+            }
         }
     }
 

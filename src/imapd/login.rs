@@ -4,6 +4,7 @@ use super::command::{Answer, answer};
 use super::data;
 use super::response::{Code, Status};
 use super::session::{Account, Imapd, Outcome, State};
+use super::syntax::glance;
 use crate::auth::sasl::{self, Mechanism, Step};
 use crate::auth::{self, User};
 use crate::conf::Location;
@@ -72,7 +73,10 @@ impl Imapd<'_> {
                         Some(Answer::Cancel) => {
                             return Ok(Err(Status::bad("Login given up, as you wish")));
                         }
-                        None => return Ok(Err(Status::bad("That is no base64 (RFC 4648 §4)"))),
+                        None => {
+                            self.skip_behind(&line)?;
+                            return Ok(Err(Status::bad("That is no base64").by("RFC 4648 §4")));
+                        }
                     }
                 }
                 Step::Done { name, password } => {
@@ -125,7 +129,8 @@ impl Imapd<'_> {
             owner.settle(matches!(user.mailbox, Location::Mbox { .. })).map_err(failed)?;
         }
         let folders = Folders::of(&user.mailbox);
-        let text = format!("Hello, {}", user.name);
+        // No UTF-8 before ENABLE (RFC 6855 §3).
+        let text = format!("Hello, {}", glance(user.name.as_bytes()));
         self.patience = self.site.imap_timeout;
         *state = State::Authenticated(Account { user, folders, _owner: owner });
         Ok(Status::ok(text).with(Code::Capability(self.capabilities(state))))

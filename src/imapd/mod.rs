@@ -14,6 +14,7 @@ pub mod structure; // RFC 3501 §7.4.2: ENVELOPE, BODYSTRUCTURE
 pub mod syntax; // RFC 3501 §9: the words commands are made of
 pub mod write; // RFC 3501 §4: strings as we write them
 
+mod input; // RFC 3501 §2.2.1: what comes from the client
 mod session; // RFC 3501 §3: the loop, the states, what may come when
 // the commands
 mod any; // §6.1: CAPABILITY, LOGOUT, ID

@@ -6,14 +6,14 @@
 
 use super::apart::Located;
 use super::command::{self, Bad, Command, Tagged, Verb};
-use super::gather::{Gather, Next};
+use super::gather::Gather;
 use super::mailbox::leave;
 use super::response::{self, Code, Condition, Status};
 use super::set::Set;
 use crate::auth::{self, User};
 use crate::conf::{Role, Site};
 use crate::limits;
-use crate::net::{Conn, Full, Hangup, Line, Session, Transcript};
+use crate::net::{Conn, Full, Hangup, Session, Transcript};
 use crate::store::{Folders, Selected};
 use crate::sys::identity::Borrowed;
 use crate::text::printable;
@@ -179,37 +179,6 @@ impl Imapd<'_> {
         }
     }
 
-    /// RFC 3501 §4.3: lines, and literals that are asked for. `Err` is why they are not read on.
-    fn gather(&mut self, gather: &mut Gather, state: &State) -> Result<Result<(), Status>, Hangup> {
-        loop {
-            let line = self.line()?;
-            match gather.line(&line) {
-                Next::Whole => return Ok(Ok(())),
-                Next::Literal(literal) => {
-                    // What may not be said now is refused before its literals are asked for.
-                    let verb = command::head(gather.octets()).1;
-                    if let Some(Err(status)) = verb.map(|verb| self.allowed(verb, state)) {
-                        self.skip(gather)?;
-                        return Ok(Err(status));
-                    }
-                    if literal.sync {
-                        if verb.is_none() {
-                            return Ok(Ok(())); // No command: refused as it stands.
-                        }
-                        self.go_on("Go on", state);
-                    }
-                    let octets = self.octets(literal.octets)?;
-                    gather.literal(&octets);
-                }
-                Next::Discard(octets) => self.discard(octets)?,
-                Next::Skipped => return Ok(Ok(())),
-                Next::TooBig(text) => {
-                    return Ok(Err(Status::bad(text).with(Code::TooBig).by("RFC 7888 §5")));
-                }
-            }
-        }
-    }
-
     /// A command is carried out, and answered. Whether the session is over.
     fn perform(
         &mut self,
@@ -253,7 +222,7 @@ impl Imapd<'_> {
     }
 
     /// Which command in which state: the table says it (RFC 3501 §6).
-    fn allowed(&self, verb: &Verb, state: &State) -> Result<(), Status> {
+    pub(super) fn allowed(&self, verb: &Verb, state: &State) -> Result<(), Status> {
         use super::command::State as When;
         match (verb.state, state) {
             (When::Any, _)
@@ -366,16 +335,6 @@ impl Imapd<'_> {
         self.finish(bad.tag.as_deref(), Err(status), bad.verb, state)
     }
 
-    /// What of a refused command is still on its way is read and thrown away.
-    pub(super) fn skip(&mut self, gather: &mut Gather) -> Result<(), Hangup> {
-        let mut next = gather.skip();
-        while let Next::Discard(octets) = next {
-            self.discard(octets)?;
-            next = gather.line(&self.line()?);
-        }
-        Ok(())
-    }
-
     /// The tagged reply; what was wrong without a tag is told untagged (RFC 3501 §7.1.3).
     fn finish(
         &mut self,
@@ -386,6 +345,7 @@ impl Imapd<'_> {
     ) -> Result<(), Hangup> {
         let (Ok(status) | Err(status)) = outcome;
         let rule = status.rule.or(verb.map(|verb| verb.section)).unwrap_or("RFC 3501 §2.2.1");
+        let before_login = matches!(state, State::NotAuthenticated);
         if status.condition != Condition::Ok {
             self.note(&status, verb, rule);
         }
@@ -396,7 +356,7 @@ impl Imapd<'_> {
             }
         }
         // Before the login a word that stands alone may be a password.
-        let secret = verb.is_none() && matches!(state, State::NotAuthenticated);
+        let secret = verb.is_none() && before_login;
         let shown =
             format!("{} {status}", tag.map_or("*", |tag| if secret { "****" } else { tag }));
         self.transcript.server([shown].into_iter(), state.name(), rule);
@@ -433,47 +393,6 @@ impl Imapd<'_> {
     pub(super) fn go_on(&mut self, text: &str, state: &State) {
         self.transcript.server([format!("+ {text}")].into_iter(), state.name(), "RFC 3501 §7.5");
         response::go_on(self.conn.output(), text);
-    }
-
-    /// A line; one beyond all limits ends the session, as nobody knows where its command ends.
-    pub(super) fn line(&mut self) -> Result<Vec<u8>, Hangup> {
-        match self.conn.read_line(limits::IMAP_LINE, self.patience)? {
-            Line::Text { octets, .. } => Ok(octets),
-            Line::TooLong => {
-                let status = Status::bye("The line is too long, good-bye").with(Code::TooBig);
-                response::untagged(self.conn.output(), &status);
-                let _ = self.conn.flush();
-                Err(Hangup::Lost)
-            }
-        }
-    }
-
-    /// The octets of a small literal.
-    fn octets(&mut self, count: u64) -> Result<Vec<u8>, Hangup> {
-        let mut octets = Vec::new();
-        self.read_octets(count, |piece| octets.extend_from_slice(piece))?;
-        Ok(octets)
-    }
-
-    pub(super) fn discard(&mut self, count: u64) -> Result<(), Hangup> {
-        self.read_octets(count, |_| {})
-    }
-
-    /// Reads exactly so many octets, piece by piece.
-    pub(super) fn read_octets(
-        &mut self,
-        count: u64,
-        mut take: impl FnMut(&[u8]),
-    ) -> Result<(), Hangup> {
-        let mut left = count;
-        while left > 0 {
-            let input = self.conn.read_text(self.patience)?;
-            let here = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
-            take(&input[..here]);
-            self.conn.consume(here);
-            left -= here as u64;
-        }
-        Ok(())
     }
 
     /// RFC 3501 §5.4, §7.1.5: BYE when we end it.
