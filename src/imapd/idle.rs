@@ -59,7 +59,7 @@ impl Imapd<'_> {
         {
             return Ok(false);
         }
-        self.news(state, true)?;
+        self.news(state, true).map_err(|bye| self.put_out(&bye, state))?;
         match state {
             State::Selected(_, open) => Ok(open.mailbox.rest() || open.is_unsure),
             _ => Ok(false),

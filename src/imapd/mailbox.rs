@@ -164,9 +164,9 @@ impl Imapd<'_> {
     /// What others changed since the last look. EXPUNGE only where numbers may change (RFC 3501
     /// §7.4.1).
     ///
-    /// A mailbox that is there no more ends the session (RFC 2180 §3.3): whatever we said of its
-    /// numbers would be wrong. One that cannot be looked at now is looked at again.
-    pub(super) fn news(&mut self, state: &mut State, may_expunge: bool) -> Result<(), Hangup> {
+    /// A mailbox that is there no more ends the session (RFC 2180 §3.3), with the BYE that is the
+    /// `Err`: whatever we said of its numbers would be wrong. One that cannot be looked at now is looked at again.
+    pub(super) fn news(&mut self, state: &mut State, may_expunge: bool) -> Result<(), Status> {
         let State::Selected(account, open) = state else { return Ok(()) };
         let error = match open.mailbox.refresh(may_expunge) {
             Ok(changes) => {
@@ -184,8 +184,13 @@ impl Imapd<'_> {
             return Ok(());
         }
         let bye = Status::bye("The mailbox is no more; select another").with(Code::NonExistent);
-        self.untagged(&bye, state, "RFC 2180 §3.3");
-        Err(Hangup::Lost)
+        Err(bye.by("RFC 2180 §3.3"))
+    }
+
+    /// The end of a session whose mailbox is no more.
+    pub(super) fn put_out(&mut self, bye: &Status, state: &State) -> Hangup {
+        self.untagged(bye, state, bye.rule.unwrap_or("RFC 3501 §7.1.5"));
+        Hangup::Lost
     }
 
     /// After DELETE and RENAME the mailbox that is selected may be another's name, or nobody's.

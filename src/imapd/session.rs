@@ -210,11 +210,11 @@ impl Imapd<'_> {
         if may_close && outcome.is_ok() {
             self.leave_removed(state);
         }
-        if !logout {
-            self.news(state, may_expunge)?;
-        }
+        let news = if logout { Ok(()) } else { self.news(state, may_expunge) };
         let begins_tls = tls && outcome.is_ok();
+        // Careful: what was done is told before the end, lest the client do it again elsewhere.
         self.finish(Some(&tag), outcome, Some(verb), state)?;
+        news.map_err(|bye| self.put_out(&bye, state))?;
         if begins_tls {
             self.start_tls()?;
         }

@@ -116,6 +116,11 @@ impl Session {
         }
     }
 
+    /// Whether the server ends the session now.
+    pub fn is_ended(&mut self) -> bool {
+        self.response().is_none_or(|line| line.starts_with("* BYE"))
+    }
+
     fn learn(&mut self, text: &str, may_expunge: bool) {
         let mut words = text.splitn(3, ' ');
         let (Some(Ok(number)), Some(what)) = (words.next().map(str::parse::<usize>), words.next())
