@@ -354,6 +354,9 @@ impl Imapd<'_> {
             if self.errors >= limits::ERRORS_SLOW {
                 std::thread::sleep(self.site.failure_delay);
             }
+        } else if status.condition == Condition::Ok && !before_login {
+            // Whoever gets something done is no prober.
+            self.errors = 0;
         }
         // Before the login a word that stands alone may be a password.
         let secret = verb.is_none() && before_login;
