@@ -224,11 +224,15 @@ impl Dir {
 
 impl Stat {
     fn of(stat: &FileStat) -> Stat {
-        let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
+        let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
+        let second = match stat.st_mtime < 0 {
+            true => UNIX_EPOCH.checked_sub(seconds),
+            false => UNIX_EPOCH.checked_add(seconds),
+        };
         let fraction = Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).unwrap_or(0));
         Stat {
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            mtime: UNIX_EPOCH + seconds + fraction,
+            mtime: second.unwrap_or(UNIX_EPOCH) + fraction,
             id: (stat.st_dev, stat.st_ino),
         }
     }

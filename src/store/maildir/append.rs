@@ -41,8 +41,13 @@ pub fn prepare(
     let mut appending = Appending { folder: folder.into(), tmp_name, base, flags, keywords };
     let (octets, wire_octets) = delivery::write(&file, letter)?;
     if let Some(seconds) = date {
-        let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        file.set_times(FileTimes::new().set_modified(UNIX_EPOCH + since))?;
+        // How far back a file can be dated is the file system's: to December 1901 on ext4.
+        let since = Duration::from_secs(seconds.unsigned_abs());
+        let moment = match seconds < 0 {
+            true => UNIX_EPOCH.checked_sub(since),
+            false => UNIX_EPOCH.checked_add(since),
+        };
+        file.set_times(FileTimes::new().set_modified(moment.unwrap_or(UNIX_EPOCH)))?;
     }
     file.sync_all()?;
     appending.base = name::with_sizes(&appending.tmp_name, octets, wire_octets);

@@ -8,7 +8,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::cache::{self, Cache};
 use super::super::checksum::checksum;
@@ -395,8 +395,11 @@ impl Session {
     pub fn date(&mut self, index: usize) -> Result<i64, Error> {
         if self.messages[index].date == UNDATED {
             let stat = self.at(index, |dir, name| dir.stat(name))?;
-            let since = stat.mtime.duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.messages[index].date = i64::try_from(since.as_secs()).unwrap_or(0);
+            let seconds = |since: Duration| i64::try_from(since.as_secs()).unwrap_or(0);
+            self.messages[index].date = match stat.mtime.duration_since(UNIX_EPOCH) {
+                Ok(since) => seconds(since),
+                Err(before) => -seconds(before.duration()),
+            };
             self.has_learned = true;
         }
         Ok(self.messages[index].date)
