@@ -7,6 +7,7 @@ use super::fetched::Fetched;
 use super::flag::Flag;
 use super::mailbox::{
     SYSTEM, all_flags, expunge_issued, flags_of, folder_status, may_write, store_status,
+    too_many_keywords,
 };
 use super::response::{self, Code, Status};
 use super::session::{Account, Imapd, Open, Outcome};
@@ -38,7 +39,14 @@ impl Imapd<'_> {
         let known = open.keywords();
         let wanted = wanted(&store.flags, change, open);
         if open.keywords() != known {
-            data::flags(self.conn.output(), all_flags(&open.keywords()));
+            let keywords = open.keywords();
+            data::flags(self.conn.output(), all_flags(&keywords));
+            if open.mailbox.is_full_of_keywords() {
+                let all = all_flags(&keywords).cloned().collect();
+                let permanent = Status::ok("No more keywords");
+                let permanent = permanent.with(Code::PermanentFlags(all, false));
+                response::untagged(self.conn.output(), &permanent);
+            }
         }
         let (flags, keywords) = wanted?;
         open.mailbox.store(&indices, change, flags, keywords).map_err(store_status)?;
@@ -159,10 +167,7 @@ fn wanted(named: &[Flag], change: Change, open: &mut Open) -> Result<(Flags, u32
                 let bit = open.mailbox.keyword(name, make).map_err(store_status)?;
                 match bit {
                     Some(bit) => keywords |= 1 << bit,
-                    None if make => {
-                        let text = "A mailbox has room for 26 keywords, and they are taken";
-                        return Err(Status::no(Code::Limit, text).by("RFC 5530 §3"));
-                    }
+                    None if make => return Err(too_many_keywords()),
                     None => {}
                 }
             }

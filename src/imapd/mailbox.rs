@@ -297,11 +297,20 @@ pub(super) fn too_large() -> Status {
     Status::no(Code::Limit, "A message is too large to be taken apart").by("RFC 5530 §3")
 }
 
+/// A keyword that is new, where 26 others are known.
+pub(super) fn too_many_keywords() -> Status {
+    let text = "A mailbox has room for 26 keywords, and they are taken";
+    Status::no(Code::Limit, text).by("RFC 5530 §3")
+}
+
 /// What a failing store means (RFC 5530 §3).
 pub(super) fn store_status(error: store::Error) -> Status {
     let why = error.to_string();
     if error.is_too_large() {
         return too_large().because(why);
+    }
+    if error.is_too_many_keywords() {
+        return too_many_keywords();
     }
     match error {
         store::Error::Full(_) => Status::no(Code::OverQuota, "There is no room"),

@@ -130,6 +130,15 @@ impl Error {
         matches!(self, Error::Unavailable(error) if error.kind() == ErrorKind::FileTooLarge)
     }
 
+    /// Whether it is about keywords for which the mailbox has no room.
+    pub fn is_too_many_keywords(&self) -> bool {
+        matches!(self, Error::Unavailable(error) if error.kind() == ErrorKind::ArgumentListTooLong)
+    }
+
+    fn too_many_keywords() -> Error {
+        Error::Unavailable(ErrorKind::ArgumentListTooLong.into())
+    }
+
     fn gone() -> Error {
         Error::Unavailable(ErrorKind::NotFound.into())
     }

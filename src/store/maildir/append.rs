@@ -65,6 +65,9 @@ pub fn commit(letters: Vec<Appending>) -> Result<(u32, Vec<u32>), Error> {
     let tmp = maildir.sub(b"tmp")?;
     let mut intake = Intake::begin(&maildir, &places, &tmp)?;
     let mut arrivals = Vec::with_capacity(letters.len());
+    if !intake.has_room_for(letters.iter().flat_map(|letter| &letter.keywords)) {
+        return Err(Error::too_many_keywords());
+    }
     for letter in &letters {
         let marks = Marks::of(letter.flags, intake.keywords(&letter.keywords)?);
         arrivals.push(Arrival { base: letter.base.clone(), marks });

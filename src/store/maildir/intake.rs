@@ -7,11 +7,12 @@
 //! Careful: files get their names in the order of their numbers, since a session that has seen a
 //! number looks for no lower ones.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 
 use super::super::Error;
-use super::super::flags::Marks;
+use super::super::flags::{KEYWORDS, Marks};
 use super::directories::{Maildir, Places};
 use super::dotlock::{self, Dotlock};
 use super::files::Files;
@@ -59,6 +60,13 @@ impl<'a> Intake<'a> {
         let _lock = dotlock::take(&maildir.root, uidlist::LOCK, tmp)?;
         let keywords = Keywords::read(&maildir.root)?;
         Ok(Intake { maildir, places, keywords, _lock })
+    }
+
+    /// Whether all these keywords have a name here, or can be given one.
+    pub fn has_room_for<'b>(&self, names: impl Iterator<Item = &'b String>) -> bool {
+        let new = names.filter(|name| self.keywords.find(name).is_none());
+        let new: BTreeSet<String> = new.map(|name| name.to_ascii_lowercase()).collect();
+        self.keywords.names.len() + new.len() <= KEYWORDS
     }
 
     /// The bits of keywords here. One for which there is no room has none.

@@ -68,8 +68,13 @@ pub fn prepare(
     })
 }
 
-/// Puts letters into the mailbox that they were written for, all of them or none.
+/// Puts letters into the mailbox that they were written for, all of them with all their keywords,
+/// or none.
 pub fn commit(letters: &[Appending]) -> Result<(u32, Vec<u32>), Error> {
+    bring(letters, true)
+}
+
+fn bring(letters: &[Appending], needs_words: bool) -> Result<(u32, Vec<u32>), Error> {
     let Some(first) = letters.first() else { return Ok((0, Vec::new())) };
     if letters.iter().any(|letter| letter.place != first.place) {
         return Err(io::Error::other("letters for several folders").into());
@@ -79,7 +84,7 @@ pub fn commit(letters: &[Appending]) -> Result<(u32, Vec<u32>), Error> {
         letters.iter().flat_map(|letter| letter.keywords.iter().cloned()).collect();
     let count = letters.len() as u32;
     let make = first.place.is_inbox;
-    let purpose = Purpose { takes_recent: false, more: count, words: &words, make };
+    let purpose = Purpose { takes_recent: false, more: count, words: &words, needs_words, make };
     let work = Work::begin(&first.place, &mut names, None, purpose)?;
     let mut work = work.ok_or_else(Error::gone)?;
     let numbers = work.numbers;
@@ -173,7 +178,8 @@ impl Session {
             letters.push(self.take_out(&work, *index as usize, &spool, &place)?);
         }
         drop(work);
-        let (validity, uids) = commit(&letters)?;
+        // A copy comes with those keywords for which there is room.
+        let (validity, uids) = bring(&letters, false)?;
         let from = indices.iter().map(|index| self.uid(*index as usize));
         Ok((validity, from.zip(uids).collect()))
     }

@@ -43,6 +43,8 @@ pub struct Purpose<'a> {
     pub more: u32,
     /// Their keywords.
     pub words: &'a [String],
+    /// Whether they come with all of these or not at all.
+    pub needs_words: bool,
     /// Whether a missing file is made.
     pub make: bool,
 }
@@ -66,8 +68,10 @@ impl Work {
             }
         };
         // Careful: the file's own keywords come first, and a full list takes no more.
-        for word in purpose.words {
-            field::bit(names, word.as_bytes());
+        let mut bits = purpose.words.iter().map(|word| field::bit(names, word.as_bytes()));
+        let has_all = bits.by_ref().all(|bit| bit.is_some());
+        if purpose.needs_words && !has_all {
+            return Err(Error::too_many_keywords());
         }
         let (numbers, uids) = number::number(&state, &entries);
         let fresh = entries.iter().zip(&uids);
