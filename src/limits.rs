@@ -120,6 +120,8 @@ pub const IMAP_LITERALS: u64 = 64 * 1024;
 pub const APPENDS: usize = 100;
 /// RFC 9051 §5.4: the silence of a client that has not logged in, where imap_timeout is longer.
 pub const IMAP_LOGIN: Duration = Duration::from_secs(180);
+/// So many times that silence, and a client that talks and does not log in has had its time.
+pub const IMAP_LOGIN_IN_ALL: u32 = 3;
 /// How deep the keys of one SEARCH may be nested.
 pub const SEARCH_DEPTH: usize = 50;
 /// Strings up to this size are sent in quotes, longer ones as literals.

@@ -7,6 +7,7 @@ use super::response::{self, Code, Status};
 use super::session::{Imapd, State};
 use crate::limits;
 use crate::net::{Hangup, Line};
+use std::time::{Duration, Instant};
 
 impl Imapd<'_> {
     /// RFC 3501 §4.3: lines, and literals that are asked for. `Err` is why they are not read on.
@@ -62,9 +63,18 @@ impl Imapd<'_> {
         self.skip(&mut gather)
     }
 
+    /// How long we wait for the client now.
+    fn patience(&self) -> Result<Duration, Hangup> {
+        let Some(end) = self.login_by else { return Ok(self.patience) };
+        match end.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(Hangup::Silent),
+            left => Ok(left.min(self.patience)),
+        }
+    }
+
     /// A line; one beyond all limits ends the session, as nobody knows where its command ends.
     pub(super) fn line(&mut self) -> Result<Vec<u8>, Hangup> {
-        match self.conn.read_line(limits::IMAP_LINE, self.patience)? {
+        match self.conn.read_line(limits::IMAP_LINE, self.patience()?)? {
             Line::Text { octets, .. } => Ok(octets),
             Line::TooLong => {
                 let status = Status::bye("The line is too long, good-bye").with(Code::TooBig);
@@ -94,7 +104,7 @@ impl Imapd<'_> {
     ) -> Result<(), Hangup> {
         let mut left = count;
         while left > 0 {
-            let input = self.conn.read_text(self.patience)?;
+            let input = self.conn.read_text(self.patience()?)?;
             let here = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
             take(&input[..here]);
             self.conn.consume(here);

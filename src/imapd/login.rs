@@ -131,7 +131,7 @@ impl Imapd<'_> {
         let folders = Folders::of(&user.mailbox);
         // No UTF-8 before ENABLE (RFC 6855 §3).
         let text = format!("Hello, {}", glance(user.name.as_bytes()));
-        self.patience = self.site.imap_timeout;
+        (self.patience, self.login_by) = (self.site.imap_timeout, None);
         *state = State::Authenticated(Account { user, folders, _owner: owner });
         Ok(Status::ok(text).with(Code::Capability(self.capabilities(state))))
     }

@@ -18,7 +18,7 @@ use crate::store::{Folders, Selected};
 use crate::sys::identity::Borrowed;
 use crate::text::printable;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What sessions share beside the Site. Correctness never depends on it.
 #[derive(Default)]
@@ -90,6 +90,8 @@ pub(super) struct Imapd<'a> {
     pub errors: usize,
     /// The silence that is borne: a shorter one before the login.
     pub patience: Duration,
+    /// Before the login: when that must be done.
+    pub login_by: Option<Instant>,
     /// Whether a part of the response that is being written is with the client already.
     pub streamed: bool,
 }
@@ -116,6 +118,7 @@ pub fn serve(session: Session, live: &Live) {
         utf8: false,
         errors: 0,
         patience,
+        login_by: Some(Instant::now() + patience * limits::IMAP_LOGIN_IN_ALL),
         streamed: false,
     };
     let mut state = State::NotAuthenticated;
@@ -402,7 +405,7 @@ impl Imapd<'_> {
     fn last_words(&mut self, hangup: Hangup, state: &State) -> Result<(), Hangup> {
         let text = match hangup {
             Hangup::Lost => return Err(hangup),
-            Hangup::Silent => "You were silent for too long, good-bye",
+            Hangup::Silent => "You took too long, good-bye",
             Hangup::Stopping => "The service is stopping, come again",
         };
         let status = Status::bye(text).with(Code::Unavailable);
