@@ -43,34 +43,24 @@ impl Condition {
 /// What a client's program understands of a status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// RFC 3501 §7.1: to be shown to the user.
-    Alert,
     /// RFC 5530 §3.
     AlreadyExists,
     /// RFC 4315 §3: UIDVALIDITY, and the UIDs in the order of the messages.
     AppendUid(u32, Vec<u32>),
     /// RFC 5530 §3.
     AuthenticationFailed,
-    /// RFC 5530 §3.
-    AuthorizationFailed,
     /// RFC 3501 §7.1: and which are known.
     BadCharset(&'static [&'static str]),
     /// RFC 5530 §3.
     Cannot,
     /// RFC 3501 §7.1: the list, divided by spaces.
     Capability(String),
-    /// RFC 5530 §3.
-    ClientBug,
     /// RFC 7162 §3.2.11, RFC 9051 §7.1: the mailbox selected before is no more.
     Closed,
-    /// RFC 5530 §3.
-    ContactAdmin,
     /// RFC 4315 §3: UIDVALIDITY of the destination; the UID that each message had, and has there.
     CopyUid(u32, Vec<(u32, u32)>),
     /// RFC 5530 §3.
     Corruption,
-    /// RFC 5530 §3.
-    Expired,
     /// RFC 5530 §3.
     ExpungeIssued,
     /// RFC 9051 §7.1.
@@ -87,8 +77,6 @@ pub enum Code {
     NotSaved,
     /// RFC 5530 §3.
     OverQuota,
-    /// RFC 3501 §7.1.
-    Parse,
     /// RFC 3501 §7.1: which can be kept, and whether new keywords can.
     PermanentFlags(Vec<Flag>, bool),
     /// RFC 5530 §3.
@@ -105,8 +93,6 @@ pub enum Code {
     TryCreate,
     /// RFC 3501 §7.1.
     UidNext(u32),
-    /// RFC 4315 §3.
-    UidNotSticky,
     /// RFC 3501 §7.1.
     UidValidity(u32),
     /// RFC 5530 §3.
@@ -149,22 +135,19 @@ impl Code {
     #[rustfmt::skip]
     pub fn name(&self) -> &'static str {
         match self {
-            Code::Alert => "ALERT", Code::AlreadyExists => "ALREADYEXISTS",
-            Code::AppendUid(..) => "APPENDUID",
+            Code::AlreadyExists => "ALREADYEXISTS", Code::AppendUid(..) => "APPENDUID",
             Code::AuthenticationFailed => "AUTHENTICATIONFAILED",
-            Code::AuthorizationFailed => "AUTHORIZATIONFAILED", Code::BadCharset(_) => "BADCHARSET",
-            Code::Cannot => "CANNOT", Code::Capability(_) => "CAPABILITY",
-            Code::ClientBug => "CLIENTBUG", Code::Closed => "CLOSED",
-            Code::ContactAdmin => "CONTACTADMIN", Code::CopyUid(..) => "COPYUID",
-            Code::Corruption => "CORRUPTION", Code::Expired => "EXPIRED",
+            Code::BadCharset(_) => "BADCHARSET", Code::Cannot => "CANNOT",
+            Code::Capability(_) => "CAPABILITY", Code::Closed => "CLOSED",
+            Code::CopyUid(..) => "COPYUID", Code::Corruption => "CORRUPTION",
             Code::ExpungeIssued => "EXPUNGEISSUED", Code::HasChildren => "HASCHILDREN",
             Code::InUse => "INUSE", Code::Limit => "LIMIT", Code::NonExistent => "NONEXISTENT",
             Code::NoPerm => "NOPERM", Code::NotSaved => "NOTSAVED", Code::OverQuota => "OVERQUOTA",
-            Code::Parse => "PARSE", Code::PermanentFlags(..) => "PERMANENTFLAGS",
+            Code::PermanentFlags(..) => "PERMANENTFLAGS",
             Code::PrivacyRequired => "PRIVACYREQUIRED", Code::ReadOnly => "READ-ONLY",
             Code::ReadWrite => "READ-WRITE", Code::ServerBug => "SERVERBUG",
             Code::TooBig => "TOOBIG", Code::TryCreate => "TRYCREATE", Code::UidNext(_) => "UIDNEXT",
-            Code::UidNotSticky => "UIDNOTSTICKY", Code::UidValidity(_) => "UIDVALIDITY",
+            Code::UidValidity(_) => "UIDVALIDITY",
             Code::Unavailable => "UNAVAILABLE", Code::UnknownCte => "UNKNOWN-CTE",
             Code::Unseen(_) => "UNSEEN", Code::UseAttr => "USEATTR",
         }
