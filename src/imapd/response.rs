@@ -21,8 +21,6 @@ pub enum Condition {
     No,
     /// RFC 3501 §7.1.3: no command, or not now.
     Bad,
-    /// RFC 3501 §7.1.4: a greeting to somebody known already.
-    PreAuth,
     /// RFC 3501 §7.1.5: the end.
     Bye,
 }
@@ -34,7 +32,6 @@ impl Condition {
             Condition::Ok => "OK",
             Condition::No => "NO",
             Condition::Bad => "BAD",
-            Condition::PreAuth => "PREAUTH",
             Condition::Bye => "BYE",
         }
     }
@@ -73,8 +70,6 @@ pub enum Code {
     NonExistent,
     /// RFC 5530 §3.
     NoPerm,
-    /// RFC 5182 §2.1.
-    NotSaved,
     /// RFC 5530 §3.
     OverQuota,
     /// RFC 3501 §7.1: which can be kept, and whether new keywords can.
@@ -142,7 +137,7 @@ impl Code {
             Code::CopyUid(..) => "COPYUID", Code::Corruption => "CORRUPTION",
             Code::ExpungeIssued => "EXPUNGEISSUED", Code::HasChildren => "HASCHILDREN",
             Code::InUse => "INUSE", Code::Limit => "LIMIT", Code::NonExistent => "NONEXISTENT",
-            Code::NoPerm => "NOPERM", Code::NotSaved => "NOTSAVED", Code::OverQuota => "OVERQUOTA",
+            Code::NoPerm => "NOPERM", Code::OverQuota => "OVERQUOTA",
             Code::PermanentFlags(..) => "PERMANENTFLAGS",
             Code::PrivacyRequired => "PRIVACYREQUIRED", Code::ReadOnly => "READ-ONLY",
             Code::ReadWrite => "READ-WRITE", Code::ServerBug => "SERVERBUG",
@@ -197,11 +192,6 @@ impl Status {
     /// The end of the session.
     pub fn bye(text: impl Into<Cow<'static, str>>) -> Status {
         Status::new(Condition::Bye, text)
-    }
-
-    /// The greeting of a session that needs no login.
-    pub fn preauth(text: impl Into<Cow<'static, str>>) -> Status {
-        Status::new(Condition::PreAuth, text)
     }
 
     /// With this code.
@@ -286,7 +276,6 @@ mod tests {
             (Status::plain_no("No"), "NO No"),
             (Status::bad("What?").by("RFC 3501 §9").because("x"), "BAD What?"),
             (Status::bye("Good-bye"), "BYE Good-bye"),
-            (Status::preauth("Hello"), "PREAUTH Hello"),
             (Status::no(Code::TryCreate, "No"), "NO [TRYCREATE] No"),
             (Status::ok("x").with(Code::AppendUid(7, vec![4])), "OK [APPENDUID 7 4] x"),
             (Status::ok("x").with(Code::AppendUid(7, vec![4, 5, 9])), "OK [APPENDUID 7 4:5,9] x"),
