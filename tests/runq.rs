@@ -175,6 +175,7 @@ fn letters_are_chosen() {
     let first = site.put("first", &["ana@a.test"]);
     site.put("second", &["ana@b.test"]);
     site.put("third", &["ana@a.test"]);
+    assert_eq!(site.runq(&["-I", "1j0none"]).status().unwrap().code(), Some(66));
     site.run(&["-S", "nobody@example.test"]);
     assert_eq!(sink.taken().len(), 0);
     site.run(&["-I", &first]);
@@ -229,6 +230,22 @@ fn what_came_under_no_name_and_fails_is_told_to_the_postmaster() {
     site.run(&[]);
     let [report] = &site.mail()[..] else { panic!("{:?}", site.mail()) };
     assert!(report.contains("Final-Recipient: rfc822; gone@nowhere.test"), "{report}");
+    assert!(site.left().is_empty());
+}
+
+#[test]
+fn a_postmaster_whom_nothing_reaches_is_told_once() {
+    let site = Site::new(&[], "");
+    let place = site.place.path();
+    std::fs::write(place.join("aliases"), "postmaster: a@null.test, b@null.test\n").unwrap();
+    std::fs::write(place.join("zone"), "null.test MX 0 .\n").unwrap();
+    let path = |text: &str| forward_path(&mut Cursor::new(text.as_bytes())).unwrap();
+    let mut envelope = Envelope::new(clock::id(), clock::micros() / 1_000_000, None);
+    envelope.add(path("nobody@example.test"));
+    site.queue.put(&envelope, b"", &Content::Memory(b"Subject: a\n\nb\n")).unwrap();
+    let log = site.runq(&[]).output().unwrap().stderr;
+    let log = String::from_utf8(log).unwrap();
+    assert_eq!((log.matches(" report=").count(), log.matches(" lost: ").count()), (1, 1), "{log}");
     assert!(site.left().is_empty());
 }
 

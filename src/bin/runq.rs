@@ -3,6 +3,7 @@
 use buzon::conf::{self, Site, duration};
 use buzon::deliver::{Orders, Runner};
 use buzon::net::become_owner;
+use buzon::queue::Queue;
 use buzon::sys::{log as logging, process, signal};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ const USAGE: &str =
 
 // sysexits(3)
 const EX_USAGE: u8 = 64;
+const EX_NOINPUT: u8 = 66;
 const EX_OSERR: u8 = 71;
 const EX_CONFIG: u8 = 78;
 
@@ -73,6 +75,11 @@ fn run() -> Result<(), u8> {
         ahead,
         verbose,
     };
+    if let Some(id) = &orders.id
+        && Queue::new(&site.queue).find(id).map_err(|error| told_of(&error))?.is_none()
+    {
+        return fault(EX_NOINPUT, format!("there is no letter '{id}', see mailq(1)"));
+    }
     let runner = Arc::new(Runner::new(site, orders).map_err(|error| told_of(&error))?);
     let done = if told { runner.tell(&mut std::io::stdout().lock()) } else { runner.run() };
     done.map_err(|error| told_of(&error))

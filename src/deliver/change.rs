@@ -120,7 +120,8 @@ fn taken(mut claimed: Claimed, what: Change, now: u64) -> io::Result<String> {
             claimed.remove().map(|()| told)
         }
         Change::Retry => {
-            claimed.note(now, all(State::Waiting(None)))?;
+            let events = all(State::Waiting(None)).into_iter().chain([Event::Fresh]);
+            claimed.note(now, events.collect())?;
             claimed.defer(now).map(|()| "is tried now".into())
         }
         Change::Bounce => {

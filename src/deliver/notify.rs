@@ -20,12 +20,14 @@ pub(super) fn send(
     now: u64,
 ) -> io::Result<()> {
     let postmaster = postmaster(runner);
+    // Whatever the postmaster's alias comes to, it keeps the address that it came of.
+    let mark = format!("rfc822;{postmaster}");
     let to = match sender {
         Some(sender) => sender,
         None if !entries.iter().any(|entry| matches!(entry.action, Action::Failed)) => {
             return Ok(());
         }
-        None if entries.iter().any(|entry| entry.to.path == postmaster) => {
+        None if entries.iter().any(|entry| entry.to.orcpt.as_ref() == Some(&mark)) => {
             log::error!("{} lost: a report that nobody takes", envelope.id);
             return Ok(());
         }
@@ -38,7 +40,11 @@ pub(super) fn send(
     let mut letter = Envelope::new(clock::id(), clock::micros() / 1_000_000, None);
     letter.body = if report.is_ascii() { Body::SevenBit } else { Body::EightBit };
     letter.utf8 = !to.is_ascii();
-    letter.add(to.clone()).notify = Some(Notify::default());
+    let recipient = letter.add(to.clone());
+    recipient.notify = Some(Notify::default());
+    if sender.is_none() {
+        recipient.orcpt = Some(mark);
+    }
     runner.put(&letter, b"", &Content::Memory(&report))?;
     log::info!("{} report={} recipients={}", envelope.id, letter.id, entries.len());
     Ok(())

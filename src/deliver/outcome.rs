@@ -34,9 +34,13 @@ impl Outcome {
 
     /// In the words of a host.
     pub fn of(answer: &Answer, host: &str, now: u64, tells_itself: bool) -> Outcome {
+        let name = host;
         let host = if answer.from_us { None } else { Some(host.to_owned()) };
         let text = match (&answer.status, answer.from_us) {
-            (Some(status), true) => answer.lines.join(" / ").replacen(&format!("{status} "), "", 1),
+            (Some(status), true) => {
+                let why = answer.lines.join(" / ").replacen(&format!("{status} "), "", 1);
+                format!("{name}: {why}")
+            }
             _ => answer.to_string(),
         };
         // RFC 3463 §2: the class is that of the reply.

@@ -85,15 +85,18 @@ pub(super) fn send(runner: &Runner, lane: &Lane, line: &mut Option<Line>, job: &
     };
     let mut last: Option<(Outcome, Arc<Vec<String>>)> = None;
     for target in targets.into_iter().take(limits::ADDRESSES) {
-        let failed = match connect(runner, &target) {
+        let (failure, dialogue) = match connect(runner, &target) {
             Err((failure, dialogue)) => (failure, dialogue),
             // A relay that the site named may well be this host: its LMTP store, a filter.
             Ok(connection)
                 if matches!(lane, Lane::Domain(_))
                     && connection.server().eq_ignore_ascii_case(&runner.site.hostname) =>
             {
-                let text = format!("{} is this host, and the domain is not ours", target.name);
-                return (all(Outcome::ours(now, "5.4.6", text)), connection.dialogue().into());
+                // RFC 5321 §5.1: where better hosts were tried, we hold its mail until they are back.
+                if let Some((outcome @ Outcome::Later(_), dialogue)) = last {
+                    return (all(outcome), dialogue);
+                }
+                return (all(circle(now, &target.name)), connection.dialogue().into());
             }
             Ok(mut connection) => {
                 let sent = parcel.send(&mut connection);
@@ -106,7 +109,6 @@ pub(super) fn send(runner: &Runner, lane: &Lane, line: &mut Option<Line>, job: &
                 }
             }
         };
-        let (failure, dialogue) = failed;
         let outcome = Outcome::of(&failure.answer(), &target.name, now, false);
         log::info!("{} host={} error={:?}", job.work.id(), target.name, failure.to_string());
         // One host that may do better later is hope enough.
@@ -118,6 +120,11 @@ pub(super) fn send(runner: &Runner, lane: &Lane, line: &mut Option<Line>, job: &
         Some((outcome, dialogue)) => (all(outcome), dialogue),
         None => (all(Outcome::ours(now, "4.4.4", "its hosts have no addresses")), nobody),
     }
+}
+
+/// RFC 5321 §6.3.
+fn circle(now: u64, name: &str) -> Outcome {
+    Outcome::ours(now, "5.4.6", format!("{name} is this host, and the domain is not ours"))
 }
 
 /// What is sent: the parts of the envelope as the client takes them.

@@ -151,10 +151,12 @@ impl Runner {
         Ok(())
     }
 
-    /// A letter was queued: we hear it ourselves, and take it in beside slow hosts; unless we are
-    /// for chosen letters, then another runner does.
+    /// A letter was queued: we hear it ourselves, and take it in beside slow hosts. Where we do not
+    /// listen another runner does; but who watches sees it leave in the end.
     pub(super) fn came(&self) {
-        summon(&self.site);
+        if self.orders.is_choice() || !self.orders.verbose {
+            summon(&self.site);
+        }
     }
 
     /// Takes no more letters: one that was delivered and not noted would be delivered again and
@@ -199,9 +201,9 @@ impl Runner {
     }
 
     /// Careful: while we listen nobody starts another runner. So whoever is for chosen letters,
-    /// and leaves what else comes, does not.
+    /// and leaves what else comes, does not; nor who does one thing at a time, for a person to see.
     fn listen(&self) -> Option<Wake> {
-        if self.orders.is_choice() {
+        if self.orders.is_choice() || self.orders.verbose {
             return None;
         }
         let wake = Wake::listen(self.queue.root());

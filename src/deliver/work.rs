@@ -254,8 +254,12 @@ impl Inner {
             let action = match &to.state {
                 State::Failed(_) => {
                     told.push(Event::State(to.number, State::Reported));
-                    // NEVER is for senders: what came under <> the postmaster hears of.
-                    let heard = to.notify().failure || envelope.sender(to).is_none();
+                    // NEVER is for senders: what came under <> the postmaster hears of, who may
+                    // be a member of the list that it went to.
+                    let heard = match envelope.sender(to) {
+                        Some(_) => to.notify().failure,
+                        None => !envelope.is_list,
+                    };
                     heard.then_some(Action::Failed)
                 }
                 State::Waiting(Some(_)) if late => to.notify().delay.then_some(Action::Delayed),

@@ -24,6 +24,8 @@ pub enum Event {
     Tried,
     /// The sender was told that it takes long.
     DelayTold,
+    /// Whatever was tried before does not count.
+    Fresh,
 }
 
 /// A head that was read: the envelope, and what follows it.
@@ -82,6 +84,7 @@ pub(super) fn line(at: u64, event: &Event) -> String {
         Event::Recipient(to) => format!("to {}", recipient(to)),
         Event::Tried => "tried".into(),
         Event::DelayTold => "delay-told".into(),
+        Event::Fresh => "fresh".into(),
     };
     format!("{at} {}\n", one_line(&what))
 }
@@ -133,6 +136,7 @@ pub(super) fn apply(envelope: &mut Envelope, event: Event) -> Option<()> {
         }
         Event::Tried => envelope.attempts += 1,
         Event::DelayTold => envelope.is_delay_told = true,
+        Event::Fresh => envelope.attempts = 0,
     }
     Some(())
 }
@@ -291,6 +295,7 @@ fn event(line: &str) -> Option<(u64, Event)> {
         "to" => Event::Recipient(read_recipient(rest)?),
         "tried" => Event::Tried,
         "delay-told" => Event::DelayTold,
+        "fresh" => Event::Fresh,
         _ => return None,
     };
     Some((at, event))
@@ -368,6 +373,8 @@ mod tests {
             Event::State(2, State::Done),
             Event::State(3, State::Failed(said("", None))),
             Event::Recipient(added),
+            Event::Tried,
+            Event::Fresh,
             Event::Tried,
             Event::DelayTold,
             Event::State(6, State::Reported),

@@ -35,10 +35,8 @@ impl Smtpd<'_> {
         }
         if let State::Ready(client) = state {
             let client = Client { name: std::mem::take(&mut client.name), ..client.clone() };
-            self.transactions += 1;
-            let id = format!("{}-{}", self.id, self.transactions);
             let envelope = Envelope {
-                id,
+                id: clock::id(),
                 reverse_path,
                 parameters,
                 recipients: Vec::new(),

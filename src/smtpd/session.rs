@@ -100,9 +100,8 @@ pub(super) struct Smtpd<'a> {
     after_auth: bool,
     /// The reply may wait for those to the commands behind (RFC 2920 §3.2).
     may_wait: bool,
-    /// Letters delivered, and transactions begun.
+    /// Letters delivered.
     pub letters: usize,
-    pub transactions: usize,
     /// Errors since the last letter that was taken.
     pub errors: usize,
 }
@@ -123,7 +122,6 @@ pub fn serve(session: Session, live: &Live) {
         after_auth: false,
         may_wait: false,
         letters: 0,
-        transactions: 0,
         errors: 0,
     };
     let end = match smtpd.run() {

@@ -73,6 +73,11 @@ pub fn start(program: &'static CStr, target: Target, verbose: bool) {
     let _ = TARGET.set(target);
 }
 
+/// Whether lines go to a terminal, or wherever whoever started us wants to read them.
+pub fn is_watched() -> bool {
+    TARGET.get() == Some(&Target::Terminal)
+}
+
 /// Says why a program ends: each line to whoever started it, and to the log.
 pub fn fault(fault: &str) {
     let target = TARGET.get().copied();
