@@ -109,8 +109,14 @@ fn resolve(runner: &Runner, path: &Mailbox) -> Result<Found, Refusal> {
             Target::User(user) => Found::User(user),
             _ => Found::Elsewhere,
         },
+        // A mailbox of ours that is elsewhere.
+        [Routed { target: Target::Remote(there), .. }] if same(there, path) => Found::Elsewhere,
         _ => Found::Several(routed),
     })
+}
+
+fn same(one: &Mailbox, other: &Mailbox) -> bool {
+    one.local_part == other.local_part && one.domain.eq_ignore_ascii_case(&other.domain)
 }
 
 /// RFC 3463 §3.2 and §3.5: why an address of ours is none.

@@ -21,7 +21,7 @@ pub use live::Live;
 pub use target::{List, Owner, Place, Routed, Target};
 
 use crate::auth::{self, User};
-use crate::conf::Site;
+use crate::conf::{Site, Way, Whose};
 use crate::limits;
 use crate::mail::Mailbox;
 use domains::Onto;
@@ -83,7 +83,25 @@ pub fn resolve(
     live: &Live,
     path: &Mailbox,
 ) -> Result<Vec<Routed>, Refusal> {
-    Search::new(site, users, live)?.follow(path)
+    Search::new(site, users, live)?.follow(path).map(|routed| handed_over(site, routed))
+}
+
+/// Mailboxes of a domain that a `relay` line names are there, and whose they are is known here.
+fn handed_over(site: &Site, mut routed: Vec<Routed>) -> Vec<Routed> {
+    let away = |domain: &str| {
+        let names = |whose: &Whose| matches!(whose, Whose::To(pattern) if pattern.holds(domain));
+        let relay = site.relays.iter().find(|relay| names(&relay.whose));
+        relay.is_some_and(|relay| relay.way != Way::Mx)
+    };
+    for Routed { target, through, .. } in &mut routed {
+        if let Target::User(user) = target
+            && away(&through.domain)
+        {
+            let (local_part, domain) = (user.name.clone(), through.domain.clone());
+            *target = Target::Remote(Mailbox { local_part, domain });
+        }
+    }
+    routed
 }
 
 /// The users, where there is nothing else among the targets: for a server that keeps no queue.
@@ -123,7 +141,9 @@ pub fn reverse_path(
         return Ok(Some(owner.clone()));
     }
     match (&routed.target, live.secrets(site)?) {
-        (Target::Remote(_), Some(secrets)) if !is_ours(site, live, &path.domain)? => {
+        (Target::Remote(there), Some(secrets))
+            if !is_ours(site, live, &path.domain)? && !is_ours(site, live, &there.domain)? =>
+        {
             let domain = &routed.through.domain;
             Ok(secrets.first().map(|secret| srs::forward(secret, path, domain, now)))
         }
@@ -138,7 +158,7 @@ pub fn explain(site: &Site, users: &auth::Live, live: &Live, path: &Mailbox) -> 
         Err(refusal) => return vec![format!("refused: {refusal}")],
     };
     search.steps = Some(Vec::new());
-    let outcome = search.follow(path);
+    let outcome = search.follow(path).map(|routed| handed_over(site, routed));
     let mut lines = search.steps.unwrap_or_default();
     match outcome {
         Ok(routed) => lines.extend(routed.into_iter().map(|Routed { target, owner, .. }| {
@@ -169,7 +189,9 @@ pub fn verify(
     live: &Live,
     path: &Mailbox,
 ) -> Result<String, Refusal> {
-    if let [Routed { target: Target::Remote(there), .. }] = &resolve(site, users, live, path)?[..] {
+    if let [Routed { target: Target::Remote(there), .. }] = &resolve(site, users, live, path)?[..]
+        && !is_ours(site, live, &there.domain)?
+    {
         return Err(Refusal::Elsewhere(there.clone()));
     }
     Ok(address(site, &path.local_part.to_lowercase(), &path.domain))
