@@ -10,6 +10,7 @@ mx.aula.test.     A     127.0.1.2:2525
 mx.aula.test.     AAAA  [::1]:2525
 backup.aula.test  A     127.0.1.3
 aula.test.        TXT   "v=spf1 " "-all"
+_mta-sts.aula.test. TXT "v=STSv1; id=1;" ; "no more"
 www.aula.test.    CNAME alone.test.
 alone.test.       A     127.0.1.4
 alone.test.       AAAA  2001:db8::1
@@ -100,6 +101,7 @@ fn names_and_texts() {
     assert_eq!(dns.names("127.0.1.2".parse().unwrap()).unwrap(), ["mx.aula.test"]);
     assert_eq!(dns.names("127.0.1.9".parse().unwrap()), Err(Failure::NoSuchDomain));
     assert_eq!(dns.texts("aula.test").unwrap(), [b"v=spf1 -all"]);
+    assert_eq!(dns.texts("_mta-sts.aula.test").unwrap(), [b"v=STSv1; id=1;"]);
     let alias = dns.ask("www.aula.test", Type::Cname).unwrap();
     assert_eq!(alias, [Data::Name("alone.test".into())]);
 }

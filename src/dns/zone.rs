@@ -64,7 +64,7 @@ impl Zone {
 pub(super) fn parse(text: &str) -> Zone {
     let mut zone = Zone::default();
     for (at, line) in text.lines().enumerate() {
-        let line = line.split([';', '#']).next().unwrap_or_default();
+        let line = before_comment(line);
         let words: Vec<&str> = line.split_whitespace().collect();
         if words.is_empty() {
             continue;
@@ -75,6 +75,16 @@ pub(super) fn parse(text: &str) -> Zone {
         }
     }
     zone
+}
+
+/// RFC 1035 §5.1: a `;` in quotes begins no comment; policies are full of them (RFC 8461 §3.1).
+fn before_comment(line: &str) -> &str {
+    let mut is_quoted = false;
+    let end = line.find(|c| {
+        is_quoted ^= c == '"';
+        !is_quoted && matches!(c, ';' | '#')
+    });
+    &line[..end.unwrap_or(line.len())]
 }
 
 /// `name [seconds] [IN] TYPE value`
