@@ -25,7 +25,11 @@ pub struct Sink {
 impl Sink {
     /// Each reply comes after so long.
     pub fn new(delay: Duration) -> Sink {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Sink::at(TcpListener::bind("127.0.0.1:0").unwrap(), delay)
+    }
+
+    /// The same at an address of one's choice.
+    pub fn at(listener: TcpListener, delay: Duration) -> Sink {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let all = shared.clone();
