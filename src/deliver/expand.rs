@@ -260,11 +260,17 @@ fn came_back(header: &[u8], list: &Mailbox) -> bool {
         .any(|field| field.name.eq_ignore_ascii_case(b"Delivered-To") && been(field.value))
 }
 
-/// The header without the fields that stand in `new`, Delivered-To apart.
+/// RFC 2369 §4: what another list wrote so is none of ours, even where we write no such field.
+const OF_THE_OTHER_LIST: [&str; 4] =
+    ["List-Help", "List-Subscribe", "List-Unsubscribe", "List-Owner"];
+
+/// The header without the fields that stand in `new`, Delivered-To apart, and those of a list
+/// before us.
 fn without(header: &[u8], new: &str) -> Vec<u8> {
     let replaced = |name: &[u8]| {
-        !name.eq_ignore_ascii_case(b"Delivered-To")
-            && field(new.as_bytes(), 0..new.len(), name).is_some()
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        OF_THE_OTHER_LIST.into_iter().any(is)
+            || (!is("Delivered-To") && field(new.as_bytes(), 0..new.len(), name).is_some())
     };
     let kept = fields(header, 0..header.len()).filter(|field| !replaced(field.name));
     kept.flat_map(|field| header[field.range].iter().copied()).collect()
