@@ -192,10 +192,26 @@ fn the_records_of_a_domain_are_printed_and_checked() {
     ] {
         assert!(printed.contains(told), "{told}: {printed}");
     }
-    // What was printed is a zone file in which nothing is missing.
-    fs::write(directory.path().join("zone"), &printed).unwrap();
+    // What was printed is a zone file in which nothing is missing, and so is what the comments say.
+    let zone = printed.replace("; _mta-sts", "_mta-sts");
+    fs::write(directory.path().join("zone"), &zone).unwrap();
     let (code, printed, error) = buzonctl(directory.path(), "dns", "");
     assert_eq!((code, error.as_str()), (0, ""), "{printed}");
+    assert_eq!(printed.matches("; there\n").count(), 5, "{printed}");
+    // The domains of the virtual file are ours as well.
+    let virtuals = "info@tienda.test luis\n@Mail.example.test luis\nana@EXAMPLE.test luis\n";
+    fs::write(directory.path().join("virtual"), virtuals).unwrap();
+    let (code, printed, error) = buzonctl(directory.path(), "dns", "");
+    assert!(code == 69 && error.contains("3 records are not there"), "{printed}{error}");
+    for told in [
+        "\ntienda.test.                    IN MX    10 mail.example.test. ; missing",
+        "\ntienda.test.                    IN TXT   \"v=spf1 mx -all\" ; missing",
+        "\nmail.example.test.              IN MX    10 mail.example.test. ; missing",
+        "\n; _mta-sts.tienda.test. IN TXT ",
+    ] {
+        assert!(printed.contains(told), "{told}: {printed}");
+    }
+    assert_eq!(printed.matches("; _mta-sts.").count(), 3, "{printed}");
 }
 
 #[test]

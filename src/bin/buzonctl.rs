@@ -253,8 +253,10 @@ fn dns(site: &Site) -> Result<(), Failure> {
     }
     own.sort_unstable();
     own.dedup();
+    let domains = route::our_domains(site, &route::Live::default());
+    let domains = domains.or_else(|refusal| fail(EX_IOERR, refusal))?;
     let (asked, mut wrong) = (Dns::new(site), 0);
-    for record in dns::records(site, &own) {
+    for record in dns::records(site, &domains, &own) {
         let told = match record.check(&asked) {
             Check::There => "there".into(),
             Check::Missing => "missing".into(),
@@ -265,7 +267,7 @@ fn dns(site: &Site) -> Result<(), Failure> {
         println!("{record} ; {told}");
     }
     let now = sys::clock::micros() / 1_000_000;
-    site.domains.iter().for_each(|domain| println!("{}", dns::mta_sts(site, domain, now)));
+    domains.iter().for_each(|domain| println!("{}", dns::mta_sts(site, domain, now)));
     if wrong == 0 { Ok(()) } else { fail(EX_UNAVAILABLE, format!("{wrong} records are not there")) }
 }
 

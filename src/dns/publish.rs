@@ -32,12 +32,13 @@ pub enum Check {
     Unknown(String),
 }
 
-/// All of them: for each of our domains, and for this host, which takes mail at these addresses.
-pub fn records(site: &Site, own: &[SocketAddr]) -> Vec<Record> {
+/// All of them: for each of these domains of ours, and for this host, which takes mail at these
+/// addresses.
+pub fn records(site: &Site, domains: &[String], own: &[SocketAddr]) -> Vec<Record> {
     let host = &site.hostname;
     let record = |name: &str, kind, data| Record { name: name.into(), kind, data };
     let mut records = Vec::new();
-    for domain in &site.domains {
+    for domain in domains {
         let exchange = if site.accept_mail { (10, host.clone()) } else { (0, String::new()) };
         records.push(record(domain, Type::Mx, Data::Mx(exchange.0, exchange.1)));
         // RFC 7208 §5.4: whoever takes our mail sends it too.
@@ -51,7 +52,7 @@ pub fn records(site: &Site, own: &[SocketAddr]) -> Vec<Record> {
         records.push(record(host, kind, Data::Address(place.ip(), port)));
     }
     // RFC 7208 §10.1.3: the name in HELO is asked for as well.
-    if !site.domains.contains(host) {
+    if !domains.contains(host) {
         records.push(record(host, Type::Txt, Data::Text(b"v=spf1 a -all".into())));
     }
     for place in own {

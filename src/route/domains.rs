@@ -47,6 +47,13 @@ impl Table {
         self.domains.contains(&domain.to_lowercase())
     }
 
+    /// The domains that stand to the left, in the order of the alphabet.
+    pub fn domains(&self) -> Vec<String> {
+        let mut domains: Vec<_> = self.domains.iter().cloned().collect();
+        domains.sort_unstable();
+        domains
+    }
+
     /// Each line, with what stands to the left.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Entry)> {
         let mut lines: Vec<_> = self.by_address.iter().collect();

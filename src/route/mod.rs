@@ -124,6 +124,12 @@ pub fn is_ours(site: &Site, live: &Live, domain: &str) -> Result<bool, Refusal> 
     Ok(site.is_local(domain) || live.domains(site)?.has(domain))
 }
 
+/// The domains whose mail is ours: those of `domains`, then the others of the virtual file.
+pub fn our_domains(site: &Site, live: &Live) -> Result<Vec<String>, Refusal> {
+    let others = live.domains(site)?.domains().into_iter().filter(|other| !site.is_local(other));
+    Ok(site.domains.iter().cloned().chain(others).collect())
+}
+
 /// Whom errors are told to once a letter goes on: the owner of the alias or list (RFC 5321
 /// §3.9.2), for another host a sender at our domain where the site wants SRS, else the sender.
 /// RFC 5321 §4.5.5: `<>`, which is `None`, stays.
