@@ -267,6 +267,29 @@ fn a_reader_that_has_gone_is_no_fault() {
 }
 
 #[test]
+fn an_open_relay_is_warned_of_and_serves() {
+    let mut site = Site::new("relay_from 10.0.0.0/8 0.0.0.0/0 ::/0\n");
+    let file = std::fs::read_to_string(site.path("buzon.conf")).unwrap();
+    let line = file.lines().position(|line| line.starts_with("relay_from")).unwrap() + 1;
+    let place = format!("{}:{line}: relay_from: ", site.path("buzon.conf").display());
+    let told = |said: &str| said.matches(&place).count();
+    let check = |site: &Site, name: &str| {
+        let output = site.command(name).arg("-n").output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = check(&site, "smtpd");
+    assert!(told(&said) == 2 && said.contains(" 0.0.0.0/0 lets strangers"), "{said}");
+    assert_eq!(check(&site, "pop3d"), "");
+    let said = site.command("buzonctl").arg("check").output().unwrap().stderr;
+    assert_eq!(told(&String::from_utf8(said).unwrap()), 2);
+    let smtpd = site.start("smtpd", &[]);
+    assert!(smtpd.log.wait_for("lets strangers", 2).iter().all(|line| told(line) == 1));
+    site.change(" 0.0.0.0/0 ::/0", "");
+    assert_eq!(check(&site, "smtpd"), "");
+}
+
+#[test]
 fn a_port_in_use_is_named_with_the_cure() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

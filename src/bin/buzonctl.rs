@@ -220,6 +220,9 @@ fn check(site: &Site, path: Option<&Path>) -> Result<(), Failure> {
     let (users, aliases) = (auth::Live::default(), route::Live::default());
     faults.extend(auth::faults(site, &users));
     faults.extend(route::faults(site, &users, &aliases));
+    for warning in site.warnings() {
+        eprintln!("{warning}");
+    }
     if faults.is_empty() { Ok(()) } else { Err((EX_CONFIG, faults.join("\n"))) }
 }
 

@@ -215,6 +215,22 @@ pub struct Site {
 }
 
 impl Site {
+    /// What can be meant, but hardly is: `file:line: what, cure`.
+    pub fn warnings(&self) -> Vec<String> {
+        let file = self.file.as_deref().unwrap_or(Path::new("/etc/buzon/buzon.conf")).display();
+        let said = self.settings.iter().filter(|setting| setting.key == "relay_from");
+        let words = said.flat_map(|said| said.value.split_whitespace().map(move |it| (said, it)));
+        let vast = words.filter(|(_, it)| Peers::parse(it).is_some_and(|peers| peers.are_vast()));
+        let told = vast.map(|(said, word)| {
+            let line = said.line.map_or(String::new(), |line| format!(":{line}"));
+            format!(
+                "{file}{line}: relay_from: {word} lets strangers send letters to anybody through \
+                 this host, an open relay (RFC 2505 §2.1); name your own networks only"
+            )
+        });
+        told.collect()
+    }
+
     /// Whether this is one of our domains.
     pub fn is_local(&self, domain: &str) -> bool {
         self.domains.iter().any(|ours| ours.eq_ignore_ascii_case(domain))

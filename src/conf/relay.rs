@@ -166,6 +166,20 @@ impl Peers {
         if text.chars().all(digits) { None } else { Domain::parse(text).map(Peers::Name) }
     }
 
+    /// Whether strangers must be among them.
+    pub fn are_vast(&self) -> bool {
+        match self {
+            Peers::Network(network) => network.is_vast(),
+            Peers::Range(IpAddr::V4(first), IpAddr::V4(last)) => {
+                last.to_bits() - first.to_bits() >= 1 << 24
+            }
+            Peers::Range(IpAddr::V6(first), IpAddr::V6(last)) => {
+                last.to_bits() - first.to_bits() >= 1 << 112
+            }
+            Peers::Range(..) | Peers::Name(_) => false,
+        }
+    }
+
     /// Whether the address is among them; `names` are the confirmed names of it.
     pub fn holds(&self, address: IpAddr, names: impl FnOnce() -> Vec<String>) -> bool {
         let address = address.to_canonical();
@@ -237,6 +251,21 @@ mod tests {
                 holds,
                 "{text} {address}"
             );
+        }
+        for (text, vast) in [
+            ("0.0.0.0/0", true),
+            ("128.0.0.0/7", true),
+            ("10.0.0.0/8", false),
+            ("::/0", true),
+            ("2000::/15", true),
+            ("2001::/16", false),
+            ("0.0.0.0-255.255.255.255", true),
+            ("10.0.0.0-10.255.255.255", false),
+            ("::-ffff::", true),
+            ("2001:db8::1-2001:db8::9", false),
+            (".aula.test", false),
+        ] {
+            assert_eq!(Peers::parse(text).unwrap().are_vast(), vast, "{text}");
         }
         for wrong in ["192.0.2.9-192.0.2.1", "192.0.2.300", "192.0.2.1-::1", "a b", ""] {
             assert_eq!(Peers::parse(wrong), None, "{wrong}");

@@ -25,6 +25,11 @@ impl Network {
         (bits <= width).then_some(Network { base, bits })
     }
 
+    /// Whether it is larger than any network that one site has.
+    pub fn is_vast(&self) -> bool {
+        self.bits < if self.base.is_ipv4() { 8 } else { 16 }
+    }
+
     /// Whether the address lies in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.base, address.to_canonical()) {

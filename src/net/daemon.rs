@@ -7,7 +7,7 @@
 use super::conn::Conn;
 use super::listen::Server;
 use super::owner::become_owner;
-use super::session::{Current, Daemon, Flags, exit, read, serve, tell};
+use super::session::{Current, Daemon, Flags, exit, read, serve, tell, warnings};
 use super::stream::{Plain, Stream};
 use crate::conf::{Address, Role, Site};
 use crate::sys::signal::{self, Signal};
@@ -46,6 +46,9 @@ fn start(daemon: Daemon, args: impl Iterator<Item = String>) -> Result<(), u8> {
     let current = read(flags.file.as_deref()).map_err(|fault| tell(&fault, exit::CONFIG))?;
     if flags.check {
         signal::end_with_the_reader();
+        for warning in warnings(&daemon, &current.site) {
+            eprintln!("{warning}");
+        }
         show(&current.site, flags.verbose);
         return Ok(());
     }

@@ -4,7 +4,7 @@
 //! in the protocol's words, and close it. Whoever is refused is not waited for.
 
 use super::conn::Conn;
-use super::session::{Current, Daemon, Flags, read, serve};
+use super::session::{Current, Daemon, Flags, read, serve, warnings};
 use super::stream::{Plain, Stream};
 use super::table::{Full, Table};
 use crate::conf::{self, Role};
@@ -39,6 +39,9 @@ impl Server {
         let asked = current.site.max_connections;
         if carried < asked {
             log::warn!("max_connections={asked} cut to {carried} by {limit}");
+        }
+        for warning in warnings(&daemon, &current.site) {
+            log::warn!("{warning}");
         }
         Server {
             daemon: Arc::new(daemon),
@@ -163,6 +166,9 @@ impl Server {
             }
             Ok(new) => {
                 self.current = new;
+                for warning in warnings(&self.daemon, &self.current.site) {
+                    log::warn!("{warning}");
+                }
                 log::info!("reload=done");
                 notify::ready("at work, the configuration was read again");
             }

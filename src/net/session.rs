@@ -76,6 +76,11 @@ pub(super) fn read(file: Option<&Path>) -> Result<Current, String> {
     Ok(Current { site: Arc::new(site), acceptor })
 }
 
+/// What in the configuration this daemon had better not heed, and does.
+pub(super) fn warnings(daemon: &Daemon, site: &Site) -> Vec<String> {
+    if daemon.roles.contains(&Role::Smtp) { site.warnings() } else { Vec::new() }
+}
+
 /// Serves one connection to its end.
 pub(super) fn serve(daemon: &Daemon, site: Arc<Site>, mut conn: Conn, role: Role, flags: &Flags) {
     let id = clock::id();
