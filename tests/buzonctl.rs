@@ -224,7 +224,14 @@ fn the_way_of_an_address_is_explained() {
     let zone = "far.test MX 20 b.test\nfar.test MX 10 a.test\na.test A 192.0.2.1\n\
                 b.test AAAA 2001:db8::2\nsafe.test A 192.0.2.3\nnull.test MX 0 .\n";
     fs::write(directory.path().join("zone"), zone).unwrap();
+    fs::write(directory.path().join("users"), "luis:{PLAIN}secret\n").unwrap();
     for (address, told) in [
+        // RFC 5321 §4.1.3, as RCPT has it.
+        ("luis@[127.0.0.1]", "[127.0.0.1] is this host: <luis@example.test>\n"),
+        ("luis@[127.0.0.1]", "\nRCPT: 250\n"),
+        ("luis@[IPv6:::1]", "\nRCPT: 250\n"),
+        ("jo@[127.0.0.1]", "\nRCPT: 550 5.1.1\n"),
+        ("luis@[192.0.2.1]", "to <luis@[192.0.2.1]>: [192.0.2.1] is none of our domains\n"),
         ("ana@far.test", "  MX 10 a.test: 192.0.2.1\n  MX 20 b.test: 2001:db8::2\n"),
         ("ana@far.test", "RCPT: 250 for who logged in and for relay_from, else 550 5.7.1\n"),
         ("ana@pc.aula.test", "buzon.conf:10: relay .aula.test smtp:smart.test:587\n"),

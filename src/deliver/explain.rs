@@ -2,15 +2,21 @@
 //! beyond it the relay line or the hosts of the domain with their addresses, and what TLS is asked.
 
 use super::work::{relay, way};
-use crate::conf::{Site, Way};
+use crate::conf::{Role, Site, Way};
 use crate::dns::{Dns, NoHosts};
 use crate::mail::Mailbox;
 use crate::route::{self, Refusal, Target};
+use crate::sys::socket;
 use crate::{auth, limits};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Every step, a line each; then where it goes, and what RCPT would be answered.
 pub fn explain(site: &Site, path: &Mailbox) -> Vec<String> {
+    if let Some(meant) = at_our_domain(site, path) {
+        let mut lines = vec![format!("{} is this host: <{meant}>", path.domain)];
+        lines.extend(explain(site, &meant));
+        return lines;
+    }
     let (users, live) = (auth::Live::default(), route::Live::default());
     let ours = path.domain.is_empty() || route::is_ours(site, &live, &path.domain) != Ok(false);
     if !ours {
@@ -38,6 +44,22 @@ pub fn explain(site: &Site, path: &Mailbox) -> Vec<String> {
         resolved.map_or_else(|refusal| reply(&refusal), |_| "250".into())
     ));
     lines
+}
+
+/// RFC 5321 §4.1.3: an address literal that smtpd can be reached at stands for the first of our
+/// domains, to whoever reached it there.
+fn at_our_domain(site: &Site, path: &Mailbox) -> Option<Mailbox> {
+    let domain = site.domains.first().unwrap_or(&site.hostname).clone();
+    path.literal().filter(|ip| is_this_host(site, *ip)).map(|_| Mailbox { domain, ..path.clone() })
+}
+
+fn is_this_host(site: &Site, ip: IpAddr) -> bool {
+    let roles = [Role::Smtp, Role::Submission, Role::Submissions, Role::Lmtp];
+    let listens = site.listen.iter().filter(|(role, _)| roles.contains(role));
+    let own = || ip.is_loopback() || socket::own_addresses().is_ok_and(|all| all.contains(&ip));
+    let is_at =
+        |at: IpAddr| at == ip || (at.is_unspecified() && at.is_ipv4() == ip.is_ipv4() && own());
+    listens.flat_map(|(_, address)| address.sockets()).any(|place| is_at(place.ip()))
 }
 
 /// RFC 5321 §4.2.3, RFC 3463 §3.
