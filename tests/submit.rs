@@ -130,6 +130,19 @@ fn fields_say_who_it_is_for() {
 }
 
 #[test]
+fn addresses_of_the_header_get_the_domain_of_the_envelope() {
+    // RFC 5322 §3.4.1: as cron(8) and mail(1) write it.
+    let input = "From: root (Cron Daemon)\nTo: bob, Luis\n <luis@aula.test>\nCc: all: eva;\n\
+                 Subject: To: bob\n\nTo: bob\n";
+    let (envelope, text) = letter(&["-t", "-f", "root"], input);
+    assert_eq!(to(&envelope), "bob@example.test luis@aula.test eva@example.test");
+    assert_eq!(from(&envelope), "root@example.test");
+    let told = "\nFrom: root@example.test (Cron Daemon)\nTo: bob@example.test, Luis\n \
+                <luis@aula.test>\nCc: all: eva@example.test;\nSubject: To: bob\n";
+    assert!(text.contains(told) && text.contains("\n\nTo: bob\n"), "{text}");
+}
+
+#[test]
 fn text_ends_at_a_dot_or_not() {
     let body = |args: &[&str], input: &str| {
         let (_, text) = letter(args, input);

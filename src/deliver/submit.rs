@@ -117,7 +117,7 @@ pub(super) fn hand_in(
     text.may_be_sent(site)?;
     let (id, login) = (envelope.id.clone(), login(uid)?);
     let domain = site.domains.first().unwrap_or(&site.hostname).clone();
-    let own = Mailbox { local_part: login.clone(), domain };
+    let own = Mailbox { local_part: login.clone(), domain: domain.clone() };
     let ascii = |path: Option<&Mailbox>| path.is_none_or(Mailbox::is_ascii);
     envelope.utf8 |= !ascii(envelope.reverse_path.as_ref())
         || envelope.recipients.iter().any(|to| !to.path.is_ascii());
@@ -125,7 +125,8 @@ pub(super) fn hand_in(
     envelope.submitter = Some(login);
     let full_name = name.or_else(|| accounts::full_name(uid));
     let sender = envelope.reverse_path.as_ref().or(Some(&own));
-    let writer = Writer { sender, name: full_name.as_deref(), hostname: &site.hostname, id: &id };
+    let (name, hostname) = (full_name.as_deref(), &site.hostname);
+    let writer = Writer { sender, name, hostname, domain: &domain, id: &id };
     let header = completed(&text.header, &writer);
     let is_queued = keep(site, &envelope, uid, &header, &text.spool.content()?)?;
     let from = envelope.reverse_path.as_ref().map_or(String::new(), ToString::to_string);

@@ -1,10 +1,13 @@
 //! The header of a letter that a user of this host writes: who it is for, what it lacks, and what
 //! nobody else shall read.
 //!
-//! RFC 6409 §8 lets whoever takes a letter from its writer add Date, Message-ID and From; RFC 5322
-//! §3.6.3 wants Bcc taken away. Lines end in LF.
+//! RFC 6409 §8 lets whoever takes a letter from its writer add Date, Message-ID and From, and §4.2
+//! wants every address to have its whole domain; RFC 5322 §3.6.3 wants Bcc taken away. Lines end in
+//! LF.
 
-use crate::mail::{Address, Mailbox, addresses, date, field, fields, forward_path, is_field};
+use crate::mail::{
+    Address, Field, Mailbox, addresses, date, field, fields, forward_path, is_field, unqualified,
+};
 use crate::text::Cursor;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -84,8 +87,24 @@ pub(super) struct Writer<'a> {
     pub sender: Option<&'a Mailbox>,
     pub name: Option<&'a str>,
     pub hostname: &'a str,
+    /// Of addresses that name none.
+    pub domain: &'a str,
     pub id: &'a str,
 }
+
+/// RFC 5322 §3.6.2, §3.6.3, §3.6.6: fields whose addresses others answer to.
+const ADDRESSED: [&str; 10] = [
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Resent-From",
+    "Resent-Sender",
+    "Resent-Reply-To",
+    "Resent-To",
+    "Resent-Cc",
+];
 
 /// The header as it leaves: without Bcc, and with what it lacked.
 pub(super) fn completed(header: &[u8], writer: &Writer) -> Vec<u8> {
@@ -93,7 +112,8 @@ pub(super) fn completed(header: &[u8], writer: &Writer) -> Vec<u8> {
         [&b"Bcc"[..], b"Resent-Bcc", b"Return-Path"].iter().any(|it| name.eq_ignore_ascii_case(it))
     };
     let kept = fields(header, 0..header.len()).filter(|field| !hidden(field.name));
-    let mut whole: Vec<u8> = kept.flat_map(|field| header[field.range].iter().copied()).collect();
+    let mut whole: Vec<u8> =
+        kept.flat_map(|field| qualified(header, field, writer.domain)).collect();
     if !whole.is_empty() && !whole.ends_with(b"\n") {
         whole.push(b'\n');
     }
@@ -112,6 +132,24 @@ pub(super) fn completed(header: &[u8], writer: &Writer) -> Vec<u8> {
         };
         whole.extend_from_slice(line.as_bytes());
     }
+    whole
+}
+
+/// A field with all its domains, and otherwise as it was (RFC 5322 §3.4.1, RFC 6409 §4.2).
+fn qualified(header: &[u8], field: Field, domain: &str) -> Vec<u8> {
+    let written = &header[field.range];
+    if !ADDRESSED.iter().any(|name| field.name.eq_ignore_ascii_case(name.as_bytes())) {
+        return written.to_vec();
+    }
+    let start = memchr::memchr(b':', written).map_or(0, |colon| colon + 1);
+    let (mut whole, mut at) = (Vec::with_capacity(written.len()), 0);
+    for place in unqualified(field.value).unwrap_or_default() {
+        whole.extend_from_slice(&written[at..start + place]);
+        whole.push(b'@');
+        whole.extend_from_slice(domain.as_bytes());
+        at = start + place;
+    }
+    whole.extend_from_slice(&written[at..]);
     whole
 }
 
@@ -185,16 +223,29 @@ mod tests {
     fn what_lacks_is_added_and_bcc_goes() {
         let sender = listed(b"ana@example.test", "").unwrap().remove(0);
         let name = Some("José \"Pepe\"");
-        let writer = Writer { sender: Some(&sender), name, hostname: "mx.test", id: "x1" };
+        let (hostname, domain) = ("mx.test", "d.test");
+        let writer = Writer { sender: Some(&sender), name, hostname, domain, id: "x1" };
         let shown =
             |header: &str| String::from_utf8(completed(header.as_bytes(), &writer)).unwrap();
         let whole = shown("Subject: a\nBCC: secret@x.test,\n other@x.test\nTo: luis\n");
-        assert!(whole.starts_with("Subject: a\nTo: luis\nDate: "), "{whole}");
+        assert!(whole.starts_with("Subject: a\nTo: luis@d.test\nDate: "), "{whole}");
         assert!(whole.ends_with(
             "\nMessage-ID: <x1@mx.test>\nFrom: =?utf-8?B?Sm9zw6kgIlBlcGUi?= <ana@example.test>\n"
         ));
-        let whole = "Date: x\nMessage-Id: y\nFrom: z\n";
+        let whole = "Date: x\nMessage-Id: y\nFrom: z@d.test\n";
         assert_eq!(shown(whole), whole);
+        let rest = "Date: x\nMessage-Id: y\n";
+        for (field, told) in [
+            ("From: root (Cron Daemon)", "From: root@d.test (Cron Daemon)"),
+            (
+                "from : \"r, t\" <root>\nCC:ana,\n eva@x",
+                "from : \"r, t\" <root@d.test>\nCC:ana@d.test,\n eva@x",
+            ),
+            ("From: a@b\nResent-To: class: ana;", "From: a@b\nResent-To: class: ana@d.test;"),
+            ("From: Cron Daemon\nX-To: bob", "From: Cron Daemon\nX-To: bob"),
+        ] {
+            assert_eq!(shown(&format!("{rest}{field}\n")), format!("{rest}{told}\n"));
+        }
         assert_eq!(phrase("Ana Gil"), "Ana Gil");
         assert_eq!(phrase("Gil, A. \"x\""), "\"Gil, A. \\\"x\\\"\"");
         assert_eq!(phrase(&"ñ".repeat(30)).matches("=?utf-8?B?").count(), 2);

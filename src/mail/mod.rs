@@ -24,6 +24,7 @@ mod tokens; // RFC 5322 §3.2: what structured fields are made of
 mod trace; // RFC 5321 §4.4: what we put first
 mod transfer; // RFC 2045 §6: transfer codings undone
 mod tree; // RFC 2046 §5: the parts of a message
+mod unqualified; // RFC 5322 §3.4: addresses that lack their domain
 mod words; // RFC 2047: header text as people read it
 
 pub use address::{Fault, Mailbox, domain, forward_path, reverse_path, written_path};
@@ -42,4 +43,5 @@ pub use tally::wire_octets;
 pub use trace::{Hop, delivered_to, return_path, submitted};
 pub use transfer::{Coding, Decoded};
 pub use tree::{Part, Shape, Tree};
+pub use unqualified::unqualified;
 pub use words::decode_words;
