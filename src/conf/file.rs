@@ -100,8 +100,10 @@ fn lines<'a>(
 ) -> Vec<(&'static str, &'a str, usize)> {
     let mut said = Vec::new();
     for (at, line) in text.lines().enumerate() {
-        let line = line.split_once(" #").map_or(line, |(before, _)| before).trim();
-        if line.is_empty() || line.starts_with('#') {
+        let begins = |at: &usize| *at == 0 || line[..*at].ends_with([' ', '\t']);
+        let comment = line.match_indices('#').map(|(at, _)| at).find(begins);
+        let line = line[..comment.unwrap_or(line.len())].trim();
+        if line.is_empty() {
             continue;
         }
         let (name, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -221,7 +223,7 @@ mod tests {
     #[test]
     fn values_and_their_places() {
         let text =
-            "# a class\nhostname Mail.Example.test\n\ndomains example.test aula.test # two\n";
+            "# a class\nhostname Mail.Example.test\t# us\n\ndomains example.test aula.test # two\n";
         let site = parse(Path::new("/nowhere/buzon.conf"), text).unwrap();
         assert_eq!(site.hostname, "mail.example.test");
         assert_eq!(site.domains, ["example.test", "aula.test"]);
