@@ -3,7 +3,8 @@
 //! Every fault is named with file and line and, for an unknown key, the nearest valid one. All
 //! faults are found in one reading, so that they can be mended in one sitting.
 
-use super::keys::{KEYS, Words};
+use super::keys::KEYS;
+use super::words::Words;
 use super::{Role, Site};
 use crate::limits;
 use crate::sys;
@@ -198,6 +199,7 @@ fn empty() -> Site {
         queue: PathBuf::new(),
         dns_zone: None,
         relays: Vec::new(),
+        relay_fallback: None,
         relay_logins: None,
         relay_domains: Vec::new(),
         relay_from: Vec::new(),

@@ -2,10 +2,11 @@
 //!
 //! A test holds this table, the sample `etc/buzon/buzon.conf` and buzon.conf(5) together.
 
-use super::relay::{Domain, Peers, Relay};
-use super::values::{Address, Network, duration, size, switch};
+use super::relay::{Domain, Peers, Relay, Way};
+use super::values::{Address, Network, size};
+use super::words::Words;
 use super::{Certificate, Location, Role, Site};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// One key of the configuration.
 pub struct Key {
@@ -16,60 +17,6 @@ pub struct Key {
     /// One line for `-n -v` and for errors.
     pub meaning: &'static str,
     pub(super) set: fn(&mut Site, &Words) -> Result<(), String>,
-}
-
-/// The words of one value, and the directory that relative paths are relative to.
-pub(super) struct Words<'a> {
-    pub text: &'a str,
-    pub directory: &'a Path,
-}
-
-impl Words<'_> {
-    fn list(&self) -> impl Iterator<Item = &str> {
-        self.text.split_whitespace().filter(|word| *word != "none")
-    }
-
-    fn one(&self) -> Result<&str, String> {
-        match self.text.split_whitespace().collect::<Vec<_>>()[..] {
-            [word] => Ok(word),
-            _ => Err("takes one word".into()),
-        }
-    }
-
-    fn read<T>(&self, read: fn(&str) -> Option<T>, form: &str) -> Result<T, String> {
-        let word = self.one()?;
-        read(word).ok_or_else(|| format!("'{word}' is not {form}"))
-    }
-
-    fn all<T>(&self, read: fn(&str) -> Option<T>, form: &str) -> Result<Vec<T>, String> {
-        self.list()
-            .map(|word| read(word).ok_or_else(|| format!("'{word}' is not {form}")))
-            .collect()
-    }
-
-    fn path(&self) -> Result<PathBuf, String> {
-        self.one().map(|word| self.directory.join(word))
-    }
-
-    fn path_or_none(&self) -> Result<Option<PathBuf>, String> {
-        if self.text == "none" { Ok(None) } else { self.path().map(Some) }
-    }
-
-    fn switch(&self) -> Result<bool, String> {
-        self.read(switch, "'yes' or 'no'")
-    }
-
-    fn size(&self) -> Result<u64, String> {
-        self.read(size, "a size such as 4096, 50M or 2G")
-    }
-
-    fn duration(&self) -> Result<std::time::Duration, String> {
-        self.read(duration, "a time such as 30s, 5m or 4d")
-    }
-
-    fn count(&self) -> Result<usize, String> {
-        self.read(|word| word.parse().ok().filter(|n| *n > 0), "a number above 0")
-    }
 }
 
 fn listen(site: &mut Site, role: Role, words: &Words) -> Result<(), String> {
@@ -415,6 +362,18 @@ pub const KEYS: &[Key] = &[
             if words.text != "none" {
                 let relay = Relay::parse(words.text);
                 site.relays.push(relay.ok_or("is not letters and a way: * smtp:host:port")?);
+            }
+            Ok(())
+        },
+    },
+    Key {
+        name: "relay_fallback",
+        default: "none",
+        meaning: "the way for letters whose hosts cannot be reached",
+        set: |site, words| {
+            if words.text != "none" {
+                let way = words.read(Way::parse, "a way: smtp:host:port")?;
+                site.relay_fallback = Some(way).filter(|way| *way != Way::Mx);
             }
             Ok(())
         },

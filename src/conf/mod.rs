@@ -8,6 +8,7 @@ mod file;
 mod keys;
 mod relay;
 mod values;
+mod words;
 
 pub use file::{Error, Setting, load};
 pub use keys::{KEYS, Key};
@@ -190,6 +191,8 @@ pub struct Site {
     pub dns_zone: Option<PathBuf>,
     /// Which letters leave which way; the first that fits counts.
     pub relays: Vec<Relay>,
+    /// The way for letters whose hosts cannot be reached.
+    pub relay_fallback: Option<Way>,
     /// The file with names and passwords at relays.
     pub relay_logins: Option<PathBuf>,
     /// Domains of others whose mail is taken and handed on.

@@ -111,7 +111,8 @@ impl Relay {
 }
 
 impl Way {
-    fn parse(text: &str) -> Option<Way> {
+    /// `smtp:mx.example.org`, and so on.
+    pub fn parse(text: &str) -> Option<Way> {
         if text == "mx" {
             return Some(Way::Mx);
         }

@@ -6,6 +6,7 @@ use super::run::Runner;
 use super::work::requires_tls;
 use crate::conf::{Speaks, Way};
 use crate::dns::{Failure, Host, NoHosts};
+use crate::limits;
 use crate::mail::Mailbox;
 use crate::net::client::Place;
 use crate::net::sts::{self, Mode, Policy};
@@ -45,8 +46,33 @@ pub(super) fn targets(runner: &Runner, lane: &Lane) -> Result<Vec<Target>, NoTar
             // The relay is the site's to set right.
             found.map_err(|why| ("4.4.4", format!("{host}: {why}")))
         }
-        Lane::Domain(domain) => of_domain(runner, domain),
+        Lane::Domain(domain) => fall_back(runner, domain, of_domain(runner, domain)),
         Lane::Relay(Way::Mx, _) | Lane::Here | Lane::Programs(_) => Ok(Vec::new()),
+    }
+}
+
+/// Behind the hosts of a domain the relay that may reach them from where it stands.
+fn fall_back(
+    runner: &Runner,
+    domain: &str,
+    found: Result<Vec<Target>, NoTarget>,
+) -> Result<Vec<Target>, NoTarget> {
+    let Some(way) = runner.site.relay_fallback.clone() else { return found };
+    let required = requires_tls(&runner.site, domain);
+    let more = || targets(runner, &Lane::Relay(way, required));
+    match found {
+        // What nobody can reach, or only the hosts of a policy may have.
+        Err((status, why)) if status.starts_with('5') || status == "4.7.5" => Err((status, why)),
+        Err(none) => more().map_err(|_| none),
+        Ok(found) if !required && found.iter().any(|host| host.security == Security::Verified) => {
+            Ok(found)
+        }
+        Ok(mut found) => {
+            let more = more().unwrap_or_default();
+            found.truncate(limits::ADDRESSES.saturating_sub(more.len()));
+            found.extend(more);
+            Ok(found)
+        }
     }
 }
 
